@@ -1,0 +1,83 @@
+"""What states a backup or restore can be in, which steps between them are legal, and what Velero's phases mean to us.
+
+Pure: no Django, no I/O. Velero's phases are those of 1.18 (apis/velero/v1/backup_types.go:291-358, restore_types.go).
+Both kinds share the table; a phase that is not in it is kept verbatim in the row and shown as it is.
+
+    requested ─► submitting ─► submitted ─► running ─► completed | partially_failed | failed
+        │             │  ▲          │          │
+        │             ▼  │          ▼          ▼
+        └─► canceled unknown     rejected   unknown          (unknown is left as soon as the cluster answers)
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+from enum import StrEnum
+
+LONGEST_NAME = 38
+RANDOM_CHARACTERS = 8
+NAME_PATTERN = r"[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?"
+
+
+class State(StrEnum):
+    """Where a wish stands, in our words."""
+
+    REQUESTED = "requested"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    RUNNING = "running"
+    UNKNOWN = "unknown"
+    COMPLETED = "completed"
+    PARTIALLY_FAILED = "partially_failed"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELED = "canceled"
+
+
+TERMINAL = frozenset({State.COMPLETED, State.PARTIALLY_FAILED, State.FAILED, State.REJECTED, State.CANCELED})
+OPEN = frozenset(State) - TERMINAL
+TO_SUBMIT = frozenset({State.REQUESTED, State.SUBMITTING, State.UNKNOWN})
+IN_CLUSTER = frozenset({State.SUBMITTED, State.RUNNING})
+RESTORABLE = frozenset({State.COMPLETED, State.PARTIALLY_FAILED})
+
+_NEXT: dict[State, frozenset[State]] = {
+    State.REQUESTED: frozenset({State.SUBMITTING, State.REJECTED, State.CANCELED, State.UNKNOWN}),
+    State.SUBMITTING: frozenset({State.SUBMITTED, State.UNKNOWN, State.REJECTED, State.CANCELED}) | {State.RUNNING},
+    State.SUBMITTED: (TERMINAL - {State.CANCELED}) | {State.RUNNING, State.UNKNOWN},
+    State.RUNNING: (TERMINAL - {State.CANCELED}) | {State.UNKNOWN},
+    State.UNKNOWN: TERMINAL | {State.SUBMITTING, State.SUBMITTED, State.RUNNING},
+}
+
+_PHASES: dict[str, State] = {
+    "": State.SUBMITTED,
+    "New": State.SUBMITTED,
+    "Queued": State.SUBMITTED,
+    "ReadyToStart": State.SUBMITTED,
+    "InProgress": State.RUNNING,
+    "WaitingForPluginOperations": State.RUNNING,
+    "WaitingForPluginOperationsPartiallyFailed": State.RUNNING,
+    "Finalizing": State.RUNNING,
+    "FinalizingPartiallyFailed": State.RUNNING,
+    "Deleting": State.RUNNING,
+    "FailedValidation": State.REJECTED,
+    "Completed": State.COMPLETED,
+    "PartiallyFailed": State.PARTIALLY_FAILED,
+    "Failed": State.FAILED,
+}
+
+
+def state_of_phase(phase: str) -> State:
+    """Our state for a Velero phase; a phase we do not know means the work is neither done nor lost: running."""
+    return _PHASES.get(phase, State.RUNNING)
+
+
+def may_become(current: State, following: State) -> bool:
+    """Whether the step is legal. Staying where one is always is; leaving a terminal state never is."""
+    return current == following or following in _NEXT.get(current, frozenset())
+
+
+def object_name(name: str) -> str:
+    """`<name>-<8 random characters>`: unique in the whole fleet, because Velero matches backups by name only."""
+    alphabet = string.ascii_lowercase + string.digits
+    return f"{name}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"
