@@ -1,0 +1,242 @@
+"""Where backups go, what was backed up, what was restored. Rows are the truth; gateways make clusters agree with them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from backups import lifecycle
+from backups.lifecycle import State
+from console.lib.crypto import EncryptedJSONField
+from workspaces.models import Cluster, Project, Wish, WishQuerySet
+
+is_dns_label = RegexValidator(
+    rf"^{lifecycle.NAME_PATTERN}$",
+    f"Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, "
+    f"{lifecycle.LONGEST_NAME} characters at most.",
+)
+NAMESPACES_ALL: list[str] = []
+
+
+class Provider(models.TextChoices):
+    AWS = "aws", "AWS S3 or S3-compatible"
+
+
+class LocationState(models.TextChoices):
+    UNKNOWN = "unknown", "Not checked yet"
+    AVAILABLE = "available", "Available"
+    UNAVAILABLE = "unavailable", "Unavailable"
+
+
+class BackupLocation(models.Model):
+    """Object storage for backups, owned by a project. Each cluster writes below `<prefix>/<cluster uid>`."""
+
+    tenant_path = "project__tenant"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="locations")
+    name = models.CharField("location name", max_length=63)
+    provider = models.CharField(max_length=20, choices=Provider.choices, default=Provider.AWS)
+    bucket = models.CharField("S3 bucket", max_length=255)
+    prefix = models.CharField(max_length=200)
+    region = models.CharField(max_length=63, default="us-east-1")
+    s3_url = models.CharField("S3 URL", max_length=300, blank=True)  # empty: AWS itself
+    path_style = models.BooleanField("force S3 path style", default=False)
+    ca_certificate = models.TextField("certificate", blank=True)
+    credentials = EncryptedJSONField()  # {"access_key", "secret_key"}
+    credentials_version = models.PositiveIntegerField(default=1)  # raised at every change of credentials or certificate
+    state = models.CharField(max_length=20, choices=LocationState.choices, default=LocationState.UNKNOWN)
+    state_reason = models.TextField(blank=True)
+    checked_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="location_name_once_in_a_project"),
+            models.UniqueConstraint(fields=["provider", "s3_url", "bucket", "prefix"], name="place_in_storage_once"),
+            models.CheckConstraint(condition=~Q(prefix=""), name="location_never_at_the_bucket_root"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CheckState(models.TextChoices):
+    REQUESTED = "requested", "Requested"
+    COMPLETED = "completed", "Passed"
+    FAILED = "failed", "Failed"
+
+
+class LocationCheck(Wish):
+    """One validation of a location, step by step: of a saved one, or of what a form holds before it is saved."""
+
+    tenant_path = "project__tenant"
+    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
+    job = "backups.jobs.check_location"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    location = models.ForeignKey(BackupLocation, null=True, on_delete=models.CASCADE, related_name="checks")
+    draft = EncryptedJSONField(null=True)  # the form's fields, only before there is a location
+    steps = models.JSONField(default=list)  # [{"id", "title", "outcome", "cause", "remedy"}]
+
+    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"check of {self.location or 'a new location'}"
+
+
+class Access(models.TextChoices):
+    READ_WRITE = "ReadWrite"
+    READ_ONLY = "ReadOnly"
+
+
+class PlacedLocation(models.Model):
+    """A location in a cluster: one Velero BackupStorageLocation with its Secret.
+
+    ReadWrite where the cluster writes its own backups; ReadOnly where it restores those of `source`.
+    """
+
+    tenant_path = "location__project__tenant"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="placed")
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="placed")
+    source = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    access = models.CharField(max_length=10, choices=Access.choices)
+    object_name = models.CharField(max_length=63, unique=True)
+    prefix = models.CharField(max_length=270)
+    credentials_version = models.PositiveIntegerField(default=0)  # of the Secret that is in the cluster; 0: none yet
+    phase = models.CharField(max_length=40, blank=True)  # Velero's own word
+    message = models.TextField(blank=True)
+    phase_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["location", "cluster", "source"], name="location_in_a_cluster_once"),
+            models.CheckConstraint(
+                condition=(Q(cluster=F("source")) & Q(access=Access.READ_WRITE))
+                | (~Q(cluster=F("source")) & Q(access=Access.READ_ONLY)),
+                name="only_the_source_writes",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.location} in {self.cluster}"
+
+
+class ClusterResources(models.TextChoices):
+    AUTO = "auto", "Auto"
+    ALWAYS = "always", "Always"
+    NEVER = "never", "Never"
+
+
+class Origin(models.TextChoices):
+    ON_DEMAND = "on_demand", "On demand"
+
+
+def _sources(state: str) -> Collection[str]:
+    return [current for current in lifecycle.OPEN if lifecycle.may_become(current, State(state))]
+
+
+class VeleroWish(Wish):
+    """What a Backup and a Restore have in common: one object in one cluster, and what Velero says of it."""
+
+    terminal = lifecycle.TERMINAL
+    sources = staticmethod(_sources)
+
+    object_name = models.CharField(max_length=63, unique=True)
+    submission = models.UUIDField(default=uuid.uuid4, unique=True)  # of the form: submitted twice, it makes one row
+    namespaces = models.JSONField(default=list, blank=True)  # empty: all
+    cluster_resources = models.CharField(max_length=10, choices=ClusterResources.choices, default=ClusterResources.AUTO)
+    phase = models.CharField(max_length=60, blank=True)  # Velero's own word
+    object_uid = models.CharField(max_length=63, blank=True)
+    items_done = models.PositiveIntegerField(default=0)
+    items_total = models.PositiveIntegerField(default=0)
+    errors = models.PositiveIntegerField(default=0)
+    warnings = models.PositiveIntegerField(default=0)
+    submitted_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+    resource = models.JSONField(null=True)  # the object as it was last seen in the cluster
+
+    class Meta:
+        abstract = True
+
+
+class Backup(VeleroWish):
+    """One backup of one cluster: one Velero Backup."""
+
+    tenant_path = "project__tenant"
+    job = "backups.jobs.submit_backup"
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="backups")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="backups")
+    location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="backups")
+    origin = models.CharField(max_length=20, choices=Origin.choices, default=Origin.ON_DEMAND)
+    name = models.CharField("backup name", max_length=lifecycle.LONGEST_NAME, validators=[is_dns_label])
+    include_disks = models.BooleanField("include all disks", default=True)
+    keep_for = models.DurationField("period until expiry")
+    expires_at = models.DateTimeField(null=True)
+
+    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["cluster", "-created_at"], name="backups_of_a_cluster")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "name"],
+                condition=~Q(state__in=[State.REJECTED, State.CANCELED]),
+                name="backup_name_once_in_a_cluster",
+            ),
+            models.CheckConstraint(condition=Q(state__in=list(State)), name="backup_state_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExistingObjects(models.TextChoices):
+    LEAVE = "none", "Leave as they are"
+    UPDATE = "update", "Update"
+
+
+class Restore(VeleroWish):
+    """One restore of one Backup into a target cluster of the same project; listed on the target."""
+
+    tenant_path = "project__tenant"
+    job = "backups.jobs.submit_restore"
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="restores")
+    backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="restores")
+    cluster = models.ForeignKey(Cluster, verbose_name="target cluster", on_delete=models.PROTECT, related_name="restores")
+    namespace_mapping = models.JSONField(default=dict, blank=True)
+    restore_volumes = models.BooleanField("restore PVs", default=True)
+    preserve_node_ports = models.BooleanField(default=False)
+    existing_objects = models.CharField(max_length=10, choices=ExistingObjects.choices, default=ExistingObjects.LEAVE)
+    tidied_at = models.DateTimeField(null=True)  # when its objects were removed from the target
+
+    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["cluster", "-created_at"], name="restores_into_a_cluster")]
+        constraints = [models.CheckConstraint(condition=Q(state__in=list(State)), name="restore_state_is_known")]
+
+    def __str__(self) -> str:
+        return f"{self.backup.name} into {self.cluster.name}"
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the target is another cluster than the backup's."""
+        return self.cluster_id != self.backup.cluster_id

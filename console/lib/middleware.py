@@ -1,0 +1,68 @@
+"""Around every request: an id, the viewer's time zone, and expected errors as answers a person can read."""
+
+from __future__ import annotations
+
+import time
+import zoneinfo
+from collections.abc import Callable
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from console.lib import context, metrics
+from console.lib.errors import ConsoleError, Forbidden, NotVisible
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+log = structlog.get_logger(__name__)
+
+
+class RequestIdMiddleware:
+    """Gives the request an id, answers with it in `X-Request-ID`, measures and logs the request."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        asked = request.headers.get("X-Request-ID", "")
+        with context.caused_by(asked, address=request.META.get("REMOTE_ADDR", "")) as cause:
+            response = self.get_response(request)
+            response["X-Request-ID"] = cause.id
+            route = request.resolver_match.view_name if request.resolver_match else "unmatched"
+            seconds = time.perf_counter() - started
+            metrics.request_seconds.labels(route, request.method, str(response.status_code)).observe(seconds)
+            log.info("request", route=route, method=request.method, status=response.status_code, seconds=round(seconds, 4))
+        return response
+
+
+class ViewerMiddleware:
+    """Shows times in the signed-in person's zone."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        zone = getattr(request.user, "time_zone", "") or "UTC"
+        with timezone.override(zoneinfo.ZoneInfo(zone)):
+            return self.get_response(request)
+
+
+class ConsoleErrorMiddleware:
+    """Turns an expected error that no view handled into a page: 404, 403, or 502 with its message."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, NotVisible):
+            return render(request, "404.html", status=404)
+        if isinstance(exception, Forbidden):
+            return render(request, "403.html", {"message": exception.message}, status=403)
+        if isinstance(exception, ConsoleError):
+            return render(request, "error.html", {"error": exception, "reference": context.current().id}, status=502)
+        return None

@@ -1,0 +1,7 @@
+"""Projects, their clusters and workspaces, and what a row that a worker carries out has in common."""
+
+from workspaces.models.cluster import Cluster, ClusterCheck
+from workspaces.models.project import Project, Workspace
+from workspaces.models.wish import Overtaken, Wish, WishQuerySet
+
+__all__ = ["Cluster", "ClusterCheck", "Overtaken", "Project", "Wish", "WishQuerySet", "Workspace"]

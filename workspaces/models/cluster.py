@@ -1,0 +1,124 @@
+"""A registered cluster, and the check of a connection to one."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from console.lib.crypto import EncryptedJSONField
+from workspaces.models.project import Project
+from workspaces.models.wish import Wish, WishQuerySet
+
+STALE_AFTER = timedelta(seconds=100)  # two rounds of the reconciler's 45 s, and a little
+
+
+class CloudType(models.TextChoices):
+    EKS = "eks", "Amazon EKS"
+    AKS = "aks", "Azure AKS"
+    GKE = "gke", "Google GKE"
+    OPENSHIFT = "openshift", "OpenShift"
+    VSPHERE = "vsphere", "vSphere"
+    BARE_METAL = "bare_metal", "Bare metal"
+    OTHER = "other", "Other"
+
+
+class ClusterState(models.TextChoices):
+    PENDING = "pending", "Pending"
+    HEALTHY = "healthy", "Healthy"
+    DEGRADED = "degraded", "Degraded"
+    UNREACHABLE = "unreachable", "Unreachable"
+    VELERO_MISSING = "velero_missing", "Velero missing"
+
+
+class ClusterQuerySet(models.QuerySet["Cluster"]):
+    def free_to_watch(self, holder: str) -> Self:
+        """Clusters this reconciler may watch: its own, and those whose watcher's lease ran out."""
+        return self.filter(Q(watched_by=holder) | Q(watched_until__isnull=True) | Q(watched_until__lt=timezone.now()))
+
+    def lease_watch(self, holder: str, seconds: float) -> int:
+        """Take or renew the watch over these clusters; how many were taken."""
+        until = timezone.now() + timedelta(seconds=seconds)
+        return self.free_to_watch(holder).update(watched_by=holder, watched_until=until)
+
+    def quiet_breaker(self) -> Self:
+        """Clusters that are not being left alone after a failed connection."""
+        return self.filter(Q(retry_at__isnull=True) | Q(retry_at__lte=timezone.now()))
+
+
+class Cluster(models.Model):
+    """A registered Kubernetes cluster. `uid` is that of its kube-system namespace, checked at every connect."""
+
+    tenant_path = "project__tenant"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="clusters")
+    name = models.CharField(max_length=63)
+    description = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    cloud_type = models.CharField(max_length=20, choices=CloudType.choices, default=CloudType.OTHER)
+    cloud_account = models.CharField(max_length=100, blank=True)
+    velero_namespace = models.CharField(max_length=63, default="velero")
+    kubeconfig = EncryptedJSONField()  # {"kubeconfig": text, "context": name}
+    server = models.CharField(max_length=300)  # shown; the kubeconfig is what counts
+    access_expires_at = models.DateTimeField(null=True, blank=True)
+    uid = models.CharField(max_length=63, blank=True)  # empty until the first successful check
+    facts = models.JSONField(default=dict, blank=True)  # what the last successful check saw
+    state = models.CharField(max_length=20, choices=ClusterState.choices, default=ClusterState.PENDING)
+    state_reason = models.TextField(blank=True)
+    state_since = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(null=True)  # the last time the cluster answered
+    retry_at = models.DateTimeField(null=True)  # the circuit breaker: nothing is sent before
+    watched_by = models.CharField(max_length=64, blank=True)
+    watched_until = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ClusterQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "name"], name="cluster_name_once_in_a_project"),
+            models.UniqueConstraint(fields=["project", "uid"], condition=~Q(uid=""), name="cluster_once_in_a_project"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what the row says is older than the reconciler's rounds explain."""
+        return self.seen_at is None or timezone.now() - self.seen_at > STALE_AFTER
+
+
+class CheckState(models.TextChoices):
+    REQUESTED = "requested", "Requested"
+    COMPLETED = "completed", "Passed"
+    FAILED = "failed", "Failed"
+
+
+class ClusterCheck(Wish):
+    """One check of a connection, step by step: of a registered cluster, or of a kubeconfig before there is one."""
+
+    tenant_path = "project__tenant"
+    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
+    job = "workspaces.jobs.check_cluster"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    cluster = models.ForeignKey(Cluster, null=True, on_delete=models.CASCADE, related_name="checks")
+    kubeconfig = EncryptedJSONField(null=True)  # only before there is a cluster
+    velero_namespace = models.CharField(max_length=63, default="velero")
+    steps = models.JSONField(default=list)  # [{"id", "title", "outcome", "cause", "remedy"}]
+    facts = models.JSONField(default=dict)
+
+    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"check of {self.cluster or 'a new cluster'}"
