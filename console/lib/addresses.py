@@ -225,9 +225,8 @@ def guarded_connection_class(base: type[HTTPConnection], policy: AddressPolicy) 
     def _new_conn(self: HTTPConnection) -> socket.socket:
         # `_dns_host` keeps a trailing dot, which `host` drops: the lookup must see what was typed.
         destinations = policy.resolve(self._dns_host, self.port)
-        timeout = cast("float | None", self.timeout)
         try:
-            sock = open_connection(destinations, timeout=timeout, socket_options=self.socket_options or ())
+            sock = open_connection(destinations, timeout=self.timeout, socket_options=self.socket_options or ())
         except TimeoutError as error:
             raise ConnectTimeoutError(self, f"Connection to {self.host} timed out") from error
         except OSError as error:
