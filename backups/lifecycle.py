@@ -4,9 +4,9 @@ Pure: no Django, no I/O. Velero's phases are those of 1.18 (apis/velero/v1/backu
 Both kinds share the table; a phase that is not in it is kept verbatim in the row and shown as it is.
 
     requested ─► submitting ─► submitted ─► running ─► completed | partially_failed | failed
-        │             │  ▲          │          │
-        │             ▼  │          ▼          ▼
-        └─► canceled unknown     rejected   unknown          (unknown is left as soon as the cluster answers)
+        │             │             │          │
+        ▼             ▼             ▼          ▼
+     canceled      unknown       rejected   unknown      (unknown is left as soon as the cluster answers)
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ IN_CLUSTER = frozenset({State.SUBMITTED, State.RUNNING})
 RESTORABLE = frozenset({State.COMPLETED, State.PARTIALLY_FAILED})
 
 _NEXT: dict[State, frozenset[State]] = {
-    State.REQUESTED: frozenset({State.SUBMITTING, State.REJECTED, State.CANCELED, State.UNKNOWN}),
-    State.SUBMITTING: frozenset({State.SUBMITTED, State.UNKNOWN, State.REJECTED, State.CANCELED}) | {State.RUNNING},
+    State.REQUESTED: frozenset({State.SUBMITTING, State.REJECTED, State.CANCELED}),
+    State.SUBMITTING: TERMINAL | {State.SUBMITTED, State.RUNNING, State.UNKNOWN},  # a watch may see the end first
     State.SUBMITTED: (TERMINAL - {State.CANCELED}) | {State.RUNNING, State.UNKNOWN},
     State.RUNNING: (TERMINAL - {State.CANCELED}) | {State.UNKNOWN},
     State.UNKNOWN: TERMINAL | {State.SUBMITTING, State.SUBMITTED, State.RUNNING},

@@ -106,7 +106,7 @@ class ClusterCheck(Wish):
 
     tenant_path = "project__tenant"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
-    job = "workspaces.jobs.check_cluster"
+    job = "backups.jobs.check_cluster"  # the check asks for Velero, which only `backups` knows
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     cluster = models.ForeignKey(Cluster, null=True, on_delete=models.CASCADE, related_name="checks")

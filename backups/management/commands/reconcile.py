@@ -1,0 +1,20 @@
+"""`manage.py reconcile`: runs the reconciler until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from backups.reconcile.loop import Reconciler
+
+
+class Command(BaseCommand):
+    help = "Makes rows agree with clusters: watches them, drives due rows again. Several may run."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        reconciler = Reconciler()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: reconciler.stopping.set())
+        reconciler.run()

@@ -1,0 +1,20 @@
+"""`manage.py rqworker QUEUE`: one queue per process, jobs imported before the fork, JSON messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django_rq.management.commands import rqworker
+
+
+class Command(rqworker.Command):
+    help = "Works on exactly one queue: RQ loses jobs of killed workers that listen to several."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if len(args) != 1:
+            raise CommandError("Name exactly one queue: interactive, commands or slow.")
+        import backups.jobs  # noqa: F401 - what a job needs is imported here, once
+
+        options["serializer"] = "rq.serializers.JSONSerializer"
+        super().handle(*args, **options)

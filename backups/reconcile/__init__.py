@@ -1,0 +1,1 @@
+"""Making clusters agree with rows (submit) and rows agree with clusters (observe)."""

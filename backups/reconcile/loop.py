@@ -1,0 +1,208 @@
+"""The reconciler: one long-lived process, or several that share the clusters by leases in the database.
+
+Every round, in this order:
+1. Renew the leases on this process's clusters; take those whose reconciler is gone.
+2. Watch clusters that have open rows; let go of the others; list the idle ones every 45 seconds.
+3. Write what the watches heard into the rows, as it arrives.
+4. Drive again every row whose next step is due and that nobody holds.
+5. Say so where Velero has not begun within a minute; tidy up after old restores.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from django.db import connection as database
+from django.utils import timezone
+
+from backups import lifecycle
+from backups.models import Backup, LocationCheck, PlacedLocation, Restore, VeleroWish
+from backups.reconcile import location as locations
+from backups.reconcile import observation
+from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look
+from console.lib import metrics
+from console.lib.errors import ConsoleError
+from console.lib.queue import QueueName, enqueue
+from workspaces.connections import access_to, note_seen, note_unreachable
+from workspaces.models import Cluster, ClusterCheck, Wish
+from workspaces.models.cluster import ClusterState
+
+log = structlog.get_logger(__name__)
+
+LEASE = 15.0
+ROUND = 0.25
+IDLE_EVERY = 45.0
+UPKEEP_EVERY = 5.0
+REDRIVE_AGAIN = timedelta(seconds=15)
+KEEP_RESTORES = timedelta(days=30)
+WISHES: dict[type[Wish], QueueName] = {
+    Backup: "commands",
+    Restore: "commands",
+    LocationCheck: "interactive",
+    ClusterCheck: "interactive",
+}
+
+
+class Reconciler:
+    """Runs until `stopping` is set."""
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"[:64]
+        self.heard: queue.Queue[Heard] = queue.Queue()
+        self.watchers: dict[tuple[uuid.UUID, str], Watcher] = {}
+        self.looked: dict[uuid.UUID, float] = {}
+        self.lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
+        self.stopping = threading.Event()
+        self.upkeep_at = 0.0
+
+    def run(self) -> None:
+        """Rounds until stopped. A round that fails is logged, and the next one starts anew."""
+        while not self.stopping.is_set():
+            try:
+                self.round()
+            except Exception:
+                log.exception("round failed")
+                database.close()
+                self.stopping.wait(1)
+        self._stop()
+
+    def round(self) -> None:
+        """One round; takes `ROUND` seconds, or as long as there is something to write."""
+        if time.monotonic() >= self.upkeep_at:
+            self.upkeep_at = time.monotonic() + UPKEEP_EVERY
+            self._upkeep()
+        self._tend_watchers()
+        redrive()
+        self._write(until=time.monotonic() + ROUND)
+
+    def _upkeep(self) -> None:
+        Cluster.objects.lease_watch(self.holder, LEASE)
+        observation.flag_not_picked_up()
+        send_tidying()
+        self._look_at_idle()
+
+    def _tend_watchers(self) -> None:
+        wanted = {(pk, kind) for kind, model in observation.KINDS.items() for pk in self._busy(model)}
+        for key in self.watchers.keys() - wanted:
+            self.watchers.pop(key).stopping.set()
+        missing = wanted - self.watchers.keys()
+        for cluster in Cluster.objects.filter(pk__in={pk for pk, _ in missing}):
+            for kind in [kind for pk, kind in missing if pk == cluster.pk]:
+                self._watch(cluster, kind)
+
+    def _busy(self, model: type[VeleroWish]) -> list[uuid.UUID]:
+        """Clusters of ours with open rows of this kind."""
+        mine = {"cluster__watched_by": self.holder, "state__in": lifecycle.OPEN}
+        return list(model._default_manager.filter(**mine).values_list("cluster_id", flat=True).distinct())
+
+    def _watch(self, cluster: Cluster, kind: str) -> None:
+        if place := place_of(cluster):
+            self.watchers[cluster.pk, kind] = Watcher(place, kind, self.heard)
+            self.watchers[cluster.pk, kind].start()
+
+    def _look_at_idle(self) -> None:
+        now = time.monotonic()
+        for cluster in Cluster.objects.filter(watched_by=self.holder).quiet_breaker():
+            if now - self.looked.get(cluster.pk, -IDLE_EVERY) >= IDLE_EVERY and (place := place_of(cluster)):
+                self.looked[cluster.pk] = now
+                self.lookers.submit(look, place, self.heard)
+
+    def _write(self, until: float) -> None:
+        while (left := until - time.monotonic()) > 0:
+            try:
+                write(self.heard.get(timeout=left))
+            except queue.Empty:
+                return
+
+    def _stop(self) -> None:
+        for watcher in self.watchers.values():
+            watcher.stopping.set()
+        self.lookers.shutdown(wait=False, cancel_futures=True)
+        Cluster.objects.filter(watched_by=self.holder).update(watched_until=None, watched_by="")
+
+
+def place_of(cluster: Cluster) -> Place | None:
+    """What a thread needs to know of a cluster; None, and said on its page, when its kubeconfig cannot be used."""
+    try:
+        return Place(cluster.pk, access_to(cluster), cluster.uid, cluster.velero_namespace)
+    except ConsoleError as error:
+        note_unreachable(cluster, error.sentence())
+        return None
+
+
+def redrive() -> int:
+    """Send every row again whose next step is due and that nobody holds; how many were sent."""
+    sent = 0
+    for model, queue_name in WISHES.items():
+        for wish in model._default_manager.due().order_by("due_at")[:500]:  # type: ignore[attr-defined]
+            mine = model._default_manager.filter(pk=wish.pk, attempt=wish.attempt, due_at=wish.due_at)
+            if mine.update(due_at=timezone.now() + REDRIVE_AGAIN):
+                metrics.redriven_total.labels(model._meta.model_name).inc()
+                enqueue(wish.job, wish.pk, wish.attempt, queue=queue_name)
+                sent += 1
+    return sent
+
+
+def send_tidying() -> None:
+    """Have old restores tidied up, one message a round each."""
+    old = timezone.now() - KEEP_RESTORES
+    for restore in Restore.objects.filter(finished_at__lt=old, tidied_at=None).exclude(object_uid="")[:20]:
+        enqueue("backups.jobs.tidy_restore", restore.pk, restore.attempt, queue="slow")
+
+
+def write(heard: Heard) -> None:
+    """Bring the rows up to what was heard."""
+    match heard:
+        case Changed():
+            _write_changed(heard)
+        case Listed():
+            _write_listed(heard)
+        case Verdicts():
+            _write_verdicts(heard)
+        case Lost():
+            note_unreachable(Cluster.objects.get(pk=heard.cluster), heard.reason)
+
+
+def _open_rows(cluster: uuid.UUID, kind: str) -> partial[object]:
+    manager = observation.KINDS[kind]._default_manager
+    return partial(manager.filter, cluster_id=cluster, state__in=lifecycle.OPEN)
+
+
+def _write_changed(heard: Changed) -> None:
+    name = heard.object.get("metadata", {}).get("name", "")
+    for wish in _open_rows(heard.cluster, heard.kind)(object_name=name):  # type: ignore[attr-defined]
+        observation.vanished(wish) if heard.gone else observation.observe(wish, heard.object)
+
+
+def _write_listed(heard: Listed) -> None:
+    note_answer(heard.cluster)
+    settled = timezone.now() - timedelta(seconds=10)  # one submitted while the list was being read may not be in it
+    for wish in _open_rows(heard.cluster, heard.kind)():  # type: ignore[attr-defined]
+        if raw := heard.objects.get(wish.object_name):
+            observation.observe(wish, raw)
+        elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at < settled:
+            observation.vanished(wish)
+
+
+def _write_verdicts(heard: Verdicts) -> None:
+    for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
+        if report := heard.locations.get(placed.object_name):
+            locations.note_verdict(placed, report)
+
+
+def note_answer(pk: uuid.UUID) -> None:
+    """The cluster answered: an unreachable one is what it was at its last check again."""
+    cluster = Cluster.objects.get(pk=pk)
+    if cluster.state == ClusterState.UNREACHABLE:
+        note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))
+    else:
+        note_seen(cluster, cluster.state, cluster.state_reason)

@@ -1,0 +1,98 @@
+"""What carrying a backup and carrying a restore to its cluster have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from django.utils import timezone
+
+from backups import velero
+from backups.lifecycle import State
+from backups.models import VeleroWish
+from console.lib import context
+from console.lib.errors import ConsoleError, Missing, Refused, TryLater, Unanswered
+from workspaces.models import Overtaken
+
+log = structlog.get_logger(__name__)
+LONGEST_PAUSE = 60.0
+LOOK_AGAIN = timedelta(seconds=2)
+
+Report = velero.BackupReport | velero.RestoreReport
+
+
+@contextmanager
+def submitting(wish: VeleroWish) -> Iterator[None]:
+    """Whatever goes wrong inside ends in a state of the row and a sentence for a person."""
+    try:
+        yield
+    except Overtaken:
+        log.info("overtaken", row=str(wish.pk))
+    except ConsoleError as error:
+        _explain(wish, error)
+    except Exception:
+        _quietly(wish.wait, pause(wish.attempt), f"Something went wrong, reference {context.current().id}; trying again.")
+        raise
+
+
+def _explain(wish: VeleroWish, error: ConsoleError) -> None:
+    soon = timezone.now() + LOOK_AGAIN
+    if isinstance(error, Unanswered):
+        _quietly(wish.write, state=State.UNKNOWN, due_at=soon, message=error.sentence())
+    elif isinstance(error, TryLater):
+        _quietly(wish.wait, max(error.retry_after, pause(wish.attempt)), error.sentence())
+    elif wish.state == State.UNKNOWN:  # the question was refused, so whether the object is there is still open
+        _quietly(wish.wait, pause(wish.attempt), error.sentence())
+    else:
+        _quietly(wish.write, state=State.REJECTED, message=error.sentence())
+
+
+def _quietly(write: Callable[..., None], *args: Any, **values: Any) -> None:
+    try:
+        write(*args, **values)
+    except Overtaken:
+        log.info("overtaken while explaining")
+
+
+def pause(attempt: int) -> float:
+    """Seconds to the next attempt: 2, 4, 8 … one minute at most."""
+    return min(LONGEST_PAUSE, 2.0 ** min(attempt, 6))
+
+
+def settled(wish: VeleroWish, get: Callable[[], Report]) -> bool:
+    """Whether an earlier attempt made the object already; if so the row says so now.
+
+    An unanswered request is not a refused one: before anything is sent again, the cluster is asked by name.
+    """
+    if wish.attempt <= 1:
+        return False
+    try:
+        note_submitted(wish, get())
+    except Missing:
+        return False
+    return True
+
+
+def begin(wish: VeleroWish) -> None:
+    """From here on something may have been sent."""
+    if wish.state != State.SUBMITTING:
+        wish.write(state=State.SUBMITTING, message="")
+
+
+def note_submitted(wish: VeleroWish, report: Report) -> None:
+    """The object is in the cluster. Raises Refused when it is somebody else's."""
+    if report.request_id != str(wish.pk):
+        raise Refused(f"An object named {wish.object_name} is in the cluster already, and it is not this request's.")
+    wish.write(state=State.SUBMITTED, object_uid=report.uid, submitted_at=timezone.now(), due_at=None, message="")
+
+
+def our_labels(wish: VeleroWish) -> dict[str, str]:
+    """What ties an object in a cluster to its row."""
+    return {
+        velero.REQUEST: str(wish.pk),
+        velero.CLUSTER: str(wish.cluster.pk),  # type: ignore[attr-defined]  # Backup and Restore have both
+        velero.PROJECT: str(wish.project_id),  # type: ignore[attr-defined]
+    }

@@ -1,0 +1,131 @@
+"""Threads that listen to clusters. They never touch the ORM: what they hear goes into one queue, which writers drain.
+
+A cluster with open rows is watched, one thread for Backups and one for Restores. A cluster where nothing runs is
+listed now and then by a few shared threads.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from backups import velero
+from console.kube.connection import Connection, connect
+from console.kube.facts import cluster_uid
+from console.kube.kubeconfig import ClusterAccess
+from console.kube.watch import list_then_watch
+from console.lib import outbound
+from console.lib.errors import ConsoleError, Refused
+
+log = structlog.get_logger(__name__)
+
+Raw = dict[str, Any]
+REST = 2.0  # seconds between a broken connection and the next
+PATHS = {"backup": velero.backups_path, "restore": velero.restores_path}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cluster as a thread needs it, read from its row beforehand."""
+
+    cluster: uuid.UUID
+    access: ClusterAccess
+    uid: str
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Changed:
+    """One object was made, changed or removed."""
+
+    cluster: uuid.UUID
+    kind: str
+    object: Raw
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All objects of a kind, by name. What is not among them does not exist."""
+
+    cluster: uuid.UUID
+    kind: str
+    objects: Mapping[str, Raw] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What Velero says of the locations in a cluster, by name."""
+
+    cluster: uuid.UUID
+    locations: Mapping[str, velero.LocationReport]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The cluster did not answer, or not as it should."""
+
+    cluster: uuid.UUID
+    reason: str
+
+
+Heard = Changed | Listed | Verdicts | Lost
+
+
+def _open(place: Place) -> Connection:
+    connection = connect(place.access, outbound.policy())
+    if cluster_uid(connection) != place.uid:
+        connection.close()
+        raise Refused("Another cluster answers at this address.", remedy="Replace the kubeconfig.")
+    return connection
+
+
+class Watcher(threading.Thread):
+    """Lists and watches one kind in one cluster until stopped; starts anew after every failure."""
+
+    def __init__(self, place: Place, kind: str, heard: queue.Queue[Heard]) -> None:
+        super().__init__(name=f"watch-{kind}-{place.cluster}", daemon=True)
+        self.place, self.kind, self.heard = place, kind, heard
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                with _open(self.place) as connection:
+                    self._listen(connection)
+            except ConsoleError as error:
+                self.heard.put(Lost(self.place.cluster, error.sentence()))
+            except Exception:
+                log.exception("watch broke", cluster=str(self.place.cluster))
+                self.heard.put(Lost(self.place.cluster, "Something went wrong while watching this cluster."))
+            self.stopping.wait(REST)
+
+    def _listen(self, connection: Connection) -> None:
+        listing: dict[str, Raw] = {}
+        for event in list_then_watch(connection, PATHS[self.kind](self.place.namespace), stop=self.stopping):
+            if event.type == "LISTED":
+                listing[event.object.get("metadata", {}).get("name", "")] = event.object
+            elif event.type == "SYNCED":
+                self.heard.put(Listed(self.place.cluster, self.kind, listing))
+                listing = {}
+            else:
+                self.heard.put(Changed(self.place.cluster, self.kind, event.object, event.type == "DELETED"))
+
+
+def look(place: Place, heard: queue.Queue[Heard]) -> None:
+    """List an idle cluster's Backups, Restores and locations once."""
+    try:
+        with _open(place) as connection:
+            for kind, path in PATHS.items():
+                objects = {raw["metadata"]["name"]: raw for raw in connection.list(path(place.namespace))}
+                heard.put(Listed(place.cluster, kind, objects))
+            found = {report.name: report for report in velero.list_locations(connection, place.namespace)}
+            heard.put(Verdicts(place.cluster, found))
+    except ConsoleError as error:
+        heard.put(Lost(place.cluster, error.sentence()))

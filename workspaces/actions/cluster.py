@@ -1,0 +1,96 @@
+"""Registering clusters and having their connection checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from accounts.permissions import Verb, require
+from console.kube.kubeconfig import parse_kubeconfig
+from console.lib.errors import BadInput
+from console.lib.queue import enqueue
+from console.lib.rows import save_new
+from workspaces.models import Cluster, ClusterCheck, Project
+from workspaces.models.cluster import CheckState, ClusterState
+
+LONGEST_DNS_LABEL = 63
+
+
+@transaction.atomic
+def request_check(
+    *, by: User, project: Project, kubeconfig: str, context: str = "", velero_namespace: str = "velero"
+) -> ClusterCheck:
+    """Have a kubeconfig tried that belongs to no cluster yet. Raises BadInput(field="kubeconfig") for one we refuse."""
+    require(by, project, Verb.CLUSTER_CREATE)
+    parse_kubeconfig(kubeconfig, context=context or None)
+    check = ClusterCheck(
+        project=project,
+        kubeconfig={"kubeconfig": kubeconfig, "context": context},
+        velero_namespace=velero_namespace,
+        requested_by=by,
+        requested_by_name=str(by),
+    )
+    save_new(check)
+    audit.record(by=by, verb="cluster.check", target=check)
+    enqueue(check.job, check.pk, check.attempt, queue="interactive")
+    return check
+
+
+@transaction.atomic
+def request_recheck(*, by: User, cluster: Cluster) -> ClusterCheck:
+    """Have a registered cluster's connection checked again."""
+    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    check = ClusterCheck(
+        project=cluster.project,
+        cluster=cluster,
+        velero_namespace=cluster.velero_namespace,
+        requested_by=by,
+        requested_by_name=str(by),
+    )
+    save_new(check)
+    audit.record(by=by, verb="cluster.check", target=cluster)
+    enqueue(check.job, check.pk, check.attempt, queue="interactive")
+    return check
+
+
+@transaction.atomic
+def register_cluster(*, by: User, check: ClusterCheck, name: str, **basics: object) -> Cluster:
+    """Register the cluster that `check` reached. `basics`: description, tags, cloud_type, cloud_account.
+
+    Raises BadInput when the check did not reach it, or the cluster is registered in this tenant already.
+    """
+    require(by, check.project, Verb.CLUSTER_CREATE)
+    if check.state != CheckState.COMPLETED or not check.facts.get("uid"):
+        raise BadInput("The connection has not been checked, or the check failed.", field="kubeconfig")
+    refuse_twice_in_a_tenant(check.project, check.facts["uid"])
+    cluster = Cluster(project=check.project, name=name, **_connection(check), **basics)
+    save_new(cluster)
+    audit.record(by=by, verb="cluster.register", target=cluster, server=cluster.server, uid=cluster.uid)
+    return cluster
+
+
+def refuse_twice_in_a_tenant(project: Project, uid: str) -> None:
+    """Raises BadInput when a cluster of this uid is registered somewhere in the project's tenant."""
+    twin = Cluster.objects.filter(project__tenant_id=project.tenant_id, uid=uid).select_related("project").first()
+    if twin:
+        where = "this project" if twin.project_id == project.pk else "another project of your organisation"
+        raise BadInput(f"This cluster is registered in {where} already, as {twin.name}.", field="kubeconfig")
+
+
+def _connection(check: ClusterCheck) -> Mapping[str, object]:
+    access = parse_kubeconfig(check.kubeconfig["kubeconfig"], context=check.kubeconfig["context"] or None)
+    return {
+        "kubeconfig": check.kubeconfig,
+        "server": access.server,
+        "access_expires_at": access.expires_at,
+        "velero_namespace": check.velero_namespace,
+        "uid": check.facts["uid"],
+        "facts": check.facts,
+        "state": check.facts.get("state", ClusterState.PENDING),
+        "state_reason": check.facts.get("state_reason", ""),
+        "seen_at": check.finished_at or timezone.now(),
+    }

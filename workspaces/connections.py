@@ -1,0 +1,69 @@
+"""Connections to registered clusters: always the same cluster, never one that is being left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.utils import timezone
+
+from console.kube.connection import Connection, connect
+from console.kube.facts import cluster_uid
+from console.kube.kubeconfig import ClusterAccess, parse_kubeconfig
+from console.lib import outbound
+from console.lib.errors import Refused, TryLater, Unreachable
+from workspaces.models import Cluster
+from workspaces.models.cluster import ClusterState
+
+REST_AFTER_FAILURE = timedelta(seconds=5)
+
+
+def access_to(cluster: Cluster) -> ClusterAccess:
+    """The stored kubeconfig, parsed again with today's rules."""
+    stored = cluster.kubeconfig
+    return parse_kubeconfig(stored["kubeconfig"], context=stored["context"] or None)
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Connection]:
+    """A connection to this very cluster.
+
+    Raises TryLater while the circuit breaker rests, Unreachable when no connection can be made, Refused when another
+    cluster answers at the address (its kube-system namespace has another uid).
+    """
+    if cluster.retry_at and cluster.retry_at > timezone.now():
+        raise TryLater(f"{cluster} could not be reached a moment ago.", retry_after=_seconds_until(cluster))
+    try:
+        with connect(access_to(cluster), outbound.policy()) as connection:
+            _same_cluster(cluster, connection)
+            yield connection
+    except Unreachable as error:
+        note_unreachable(cluster, error.message)
+        raise
+
+
+def _same_cluster(cluster: Cluster, connection: Connection) -> None:
+    if cluster_uid(connection) != cluster.uid:
+        raise Refused(
+            f"Another cluster answers at the address of {cluster}.",
+            remedy="Replace its kubeconfig, or register the other cluster under a name of its own.",
+        )
+
+
+def _seconds_until(cluster: Cluster) -> float:
+    return (cluster.retry_at - timezone.now()).total_seconds() if cluster.retry_at else 0.0
+
+
+def note_unreachable(cluster: Cluster, reason: str) -> None:
+    """Show the cluster as unreachable, and leave it alone for a moment."""
+    row = Cluster.objects.filter(pk=cluster.pk)
+    row.update(retry_at=timezone.now() + REST_AFTER_FAILURE, state_reason=reason)
+    row.exclude(state=ClusterState.UNREACHABLE).update(state=ClusterState.UNREACHABLE, state_since=timezone.now())
+
+
+def note_seen(cluster: Cluster, state: str, reason: str = "") -> None:
+    """The cluster answered: store when, and what state that means."""
+    row, now = Cluster.objects.filter(pk=cluster.pk), timezone.now()
+    row.update(seen_at=now, retry_at=None, state_reason=reason)
+    row.exclude(state=state).update(state=state, state_since=now)
