@@ -1,0 +1,245 @@
+"""Velero's own words, put into sentences a person can act on. The original is always kept beside them.
+
+Each entry: what to look for (case does not matter), what it means, what to do. The first that fits wins, so the special
+come before the general.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from backups.velero.reading import shown
+
+LONGEST_SEARCHED = 4_000
+_CHECK_KEYS = "Enter the keys again in the backup location's settings."
+_CHECK_LOCATION = "Open the backup location, look at its status and validate it."
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`sentence` says what is wrong, `remedy` what to do (may be empty), `original` is Velero's text, cut."""
+
+    sentence: str
+    remedy: str
+    original: str
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    pattern: re.Pattern[str]
+    sentence: str
+    remedy: str
+
+
+def _when(pattern: str, sentence: str, remedy: str) -> _Meaning:
+    return _Meaning(re.compile(pattern, re.IGNORECASE | re.DOTALL), sentence, remedy)
+
+
+_MEANINGS = (
+    # Signing in to the bucket
+    _when(r"SignatureDoesNotMatch", "The secret key of the backup location is wrong.", _CHECK_KEYS),
+    _when(r"InvalidAccessKeyId", "The store does not know the access key of the backup location.", _CHECK_KEYS),
+    _when(
+        r"ExpiredToken|TokenRefreshRequired|security token .* expired",
+        "The temporary keys of the backup location have run out.",
+        "Enter keys that do not expire, or look at the role's longest session.",
+    ),
+    _when(
+        r"RequestTimeTooSkewed",
+        "The clock of the machine that runs Velero is wrong, so the store refuses its requests.",
+        "Set the clocks of the cluster's nodes (NTP).",
+    ),
+    _when(
+        r"AssumeRole.*AccessDenied|not authorized to perform: sts:AssumeRole",
+        "Velero may not assume the role of the backup location.",
+        "Compare the role's trust policy with the one shown beside the location: account and External ID must match.",
+    ),
+    # The bucket
+    _when(
+        r"NoSuchBucket|bucket .*does ?n.t exist|storage: bucket doesn't exist",
+        "The bucket does not exist.",
+        "Create it, or correct the bucket's name with a new backup location.",
+    ),
+    _when(
+        r"PermanentRedirect|BucketRegionError|AuthorizationHeaderMalformed|IllegalLocationConstraint|301 Moved",
+        "The bucket is in another region than the backup location says.",
+        "Validate the location: it names the right region.",
+    ),
+    _when(
+        r"Missing ?Region|unable to determine bucket's region",
+        "The backup location has no region.",
+        "Add the region to the location's configuration.",
+    ),
+    _when(
+        r"AccessDenied|\b403\b|Forbidden.*(bucket|object)",
+        "The keys of the backup location do not allow what Velero needs.",
+        "Compare the rights with the policy shown beside the location form.",
+    ),
+    _when(r"SlowDown|TooManyRequests|\b503\b", "The store asked Velero to slow down.", "Try again in a few minutes."),
+    # TLS and the network
+    _when(
+        r"x509: certificate signed by unknown authority|unknown certificate authority",
+        "The cluster does not trust the certificate of the store.",
+        "Put the certificate of its authority (PEM) into the backup location.",
+    ),
+    _when(
+        r"x509: certificate (is valid for|is not valid for)|x509: cannot validate certificate for",
+        "The certificate of the store is made out for another name than the S3 URL.",
+        "Use the name in the certificate as S3 URL, or have the certificate renewed with this name.",
+    ),
+    _when(r"x509: certificate has expired", "The certificate of the store is not valid today.", "Have it renewed."),
+    _when(
+        r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake",
+        "The S3 URL says https, but the store speaks plain http on that port.",
+        "Correct the S3 URL with a new backup location.",
+    ),
+    _when(
+        r"no such host|server misbehaving",
+        "The cluster cannot resolve the name of the store.",
+        "Check the S3 URL, and that the cluster's DNS knows the name.",
+    ),
+    _when(
+        r"connection refused|no route to host|network is unreachable|i/o timeout|context deadline exceeded.*dial",
+        "The cluster cannot reach the store.",
+        "Check that the store runs and that the cluster's network may reach it.",
+    ),
+    # The location in the cluster
+    _when(
+        r"invalid top-level director",
+        "There are folders at this place of the bucket that are not Velero's.",
+        "Use a backup location with a prefix of its own, where nothing else writes.",
+    ),
+    _when(
+        r"config has invalid keys",
+        "The configuration of the backup location has a setting that Velero's plugin does not know.",
+        "Correct the configuration; a newer plugin may know more settings.",
+    ),
+    _when(
+        r"unable to locate ObjectStore plugin|unable to locate .* plugin",
+        "Velero in this cluster lacks the plugin for this kind of store.",
+        "Install Velero again with the plugin, from the cluster's page.",
+    ),
+    _when(
+        r"unable to get (key for )?secret|error getting credential|Secret \\?\"?.*not found",
+        "The Secret with the keys of the backup location is missing in the cluster.",
+        "Validate the backup location for this cluster: the console writes it again.",
+    ),
+    _when(
+        r"currently in read-only mode|is in read-only mode|location .*read-only",
+        "In this cluster the backup location may only be read.",
+        "Use the cluster's own backup location.",
+    ),
+    _when(
+        r"is in Unavailable status|BSL .* is unavailable|location .* is unavailable",
+        "Velero could not use the backup location at that moment.",
+        _CHECK_LOCATION,
+    ),
+    _when(
+        r"backup storage location.*(does not exist|not found)|backupstoragelocations?\.velero\.io \S+ not found",
+        "The backup location is not known in this cluster.",
+        "Validate it for this cluster, then try again.",
+    ),
+    # Backups
+    _when(
+        r"backup already exists in object storage",
+        "A backup of this name is in the bucket already.",
+        "Choose another name; somebody else may be writing at the same place.",
+    ),
+    _when(
+        r"found a backup with status .* during the server starting",
+        "Velero was restarted while this backup ran, and gave it up.",
+        "Start it again. If it happens often, look at the memory of the velero Deployment.",
+    ),
+    _when(
+        r"provider \S+ has more than one possible volume snapshot location",
+        "The cluster has several places for volume snapshots and Velero cannot choose.",
+        "Remove the superfluous VolumeSnapshotLocations or set a default in the cluster.",
+    ),
+    _when(
+        r"VolumeSnapshotLocation CRD for the location",
+        "The place for volume snapshots named in the backup does not exist in this cluster.",
+        "Create the VolumeSnapshotLocation, or back up without disks.",
+    ),
+    _when(
+        r"old filter parameters",
+        "Old and new kinds of filters were mixed in the backup.",
+        "Use one kind; the cluster's global policies count, too.",
+    ),
+    _when(
+        r"invalid (restore )?resource policies",
+        "The volume policy of this cluster cannot be read.",
+        "Check the ConfigMap it names.",
+    ),
+    _when(
+        r"failed to get VolumeSnapshotClass|error getting volumesnapshotclass|volumesnapshotclass.*not found",
+        "There is no snapshot class for the volumes' driver.",
+        "Label a VolumeSnapshotClass with velero.io/csi-volumesnapshot-class=true.",
+    ),
+    _when(
+        r"(node-agent|daemonset).*(not (found|running|installed)|is not)",
+        "The volumes need Velero's node agent, which does not run in this cluster.",
+        "Install Velero again with the node agent, from the cluster's page.",
+    ),
+    # Restores
+    _when(
+        r"deployments\.apps \\?\"velero\\?\" not found",
+        "The target cluster has no Deployment velero, which every restore needs.",
+        "Install Velero again; a Deployment without replicas is enough.",
+    ),
+    _when(
+        r"found a restore with status .* during the server starting",
+        "Velero was restarted while this restore ran, and gave it up.",
+        "Start it again; what was restored already is left as it is.",
+    ),
+    _when(
+        r"error retrieving backup|backups?\.velero\.io \S+ not found",
+        "The backup was not known in the target cluster when the restore began.",
+        "Start the restore again.",
+    ),
+    _when(
+        r"failed to get resource modifiers configmap|illegal resource modifiers|modifiers provided in configmap",
+        "The storage-class mapping of this restore is missing in the target cluster.",
+        "Start the restore again.",
+    ),
+    _when(
+        r"could not restore, .* already exists.*in-cluster version is different",
+        "An object was there already and differs, so it was left as it is.",
+        "To change it, restore again with “update existing objects”, or remove it before.",
+    ),
+    _when(
+        r"no matches for kind|the server could not find the requested resource|not present in the (target )?cluster",
+        "The target cluster does not know a kind of object that is in the backup.",
+        "Install what brings this kind (an operator or its resource definitions), then restore again.",
+    ),
+    _when(
+        r"storageclass(es)?\.storage\.k8s\.io \S+ not found",
+        "A storage class that the volumes use does not exist in the target cluster.",
+        "Restore again with a storage-class mapping.",
+    ),
+    _when(
+        r"admission webhook .* denied",
+        "A rule of the target cluster refused an object.",
+        "Read the reason below; the cluster's administrator set this rule.",
+    ),
+    _when(r"exceeded quota", "A quota of the target cluster is used up.", "Raise the quota or restore less at once."),
+)
+
+
+def explain(text: str) -> Explanation:
+    """What `text` (a validation error, failure reason or location message) means; unknown text speaks for itself."""
+    for meaning in _MEANINGS:
+        if meaning.pattern.search(text[:LONGEST_SEARCHED]):
+            return Explanation(meaning.sentence, meaning.remedy, shown(text))
+    return Explanation(shown(text) or "Velero gave no reason.", "", shown(text), known=False)
+
+
+def explain_all(texts: Iterable[str]) -> tuple[Explanation, ...]:
+    """One explanation for each different meaning, in the order met."""
+    found: dict[str, Explanation] = {}
+    for text in texts:
+        explanation = explain(text)
+        found.setdefault(explanation.sentence, explanation)
+    return tuple(found.values())

@@ -1,0 +1,22 @@
+"""What the console's account must be allowed in a cluster: asked before registration, granted by the manifest we offer."""
+
+from __future__ import annotations
+
+from backups.velero import names
+from console.kube.facts import ResourceNeed
+
+_WRITTEN = ("backups", "restores", "backupstoragelocations", "podvolumebackups", "serverstatusrequests")
+
+
+def needs(namespace: str) -> tuple[ResourceNeed, ...]:
+    """Rights in Velero's `namespace`, and the few reads outside it that the connection check makes."""
+    inside = [
+        ResourceNeed(verb, resource, names.GROUP, namespace)
+        for resource in _WRITTEN
+        for verb in ("get", "list", "watch", "create", "patch", "delete")
+    ]
+    secrets = [ResourceNeed(verb, "secrets", "", namespace) for verb in ("get", "create", "patch", "delete")]
+    deployments = [ResourceNeed("get", "deployments", "apps", namespace)]
+    outside = [ResourceNeed("get", "namespaces"), ResourceNeed("list", "namespaces")]
+    classes = [ResourceNeed("list", "storageclasses", "storage.k8s.io"), ResourceNeed("list", "nodes")]
+    return (*inside, *secrets, *deployments, *outside, *classes)
