@@ -52,7 +52,7 @@ class BackupLocation(models.Model):
     credentials_version = models.PositiveIntegerField(default=1)  # raised at every change of credentials or certificate
     state = models.CharField(max_length=20, choices=LocationState.choices, default=LocationState.UNKNOWN)
     state_reason = models.TextField(blank=True)
-    checked_at = models.DateTimeField(null=True)
+    checked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -81,9 +81,9 @@ class LocationCheck(Wish):
     job = "backups.jobs.check_location"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    location = models.ForeignKey(BackupLocation, null=True, on_delete=models.CASCADE, related_name="checks")
-    draft = EncryptedJSONField(null=True)  # the form's fields, only before there is a location
-    steps = models.JSONField(default=list)  # [{"id", "title", "outcome", "cause", "remedy"}]
+    location = models.ForeignKey(BackupLocation, null=True, blank=True, on_delete=models.CASCADE, related_name="checks")
+    draft = EncryptedJSONField(null=True, blank=True)  # the form's fields, only before there is a location
+    steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
 
     objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
@@ -117,7 +117,7 @@ class PlacedLocation(models.Model):
     credentials_version = models.PositiveIntegerField(default=0)  # of the Secret that is in the cluster; 0: none yet
     phase = models.CharField(max_length=40, blank=True)  # Velero's own word
     message = models.TextField(blank=True)
-    phase_at = models.DateTimeField(null=True)
+    phase_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -164,10 +164,10 @@ class VeleroWish(Wish):
     items_total = models.PositiveIntegerField(default=0)
     errors = models.PositiveIntegerField(default=0)
     warnings = models.PositiveIntegerField(default=0)
-    submitted_at = models.DateTimeField(null=True)
-    started_at = models.DateTimeField(null=True)
-    completed_at = models.DateTimeField(null=True)
-    resource = models.JSONField(null=True)  # the object as it was last seen in the cluster
+    submitted_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    resource = models.JSONField(null=True, blank=True)  # the object as it was last seen in the cluster
 
     class Meta:
         abstract = True
@@ -186,7 +186,7 @@ class Backup(VeleroWish):
     name = models.CharField("backup name", max_length=lifecycle.LONGEST_NAME, validators=[is_dns_label])
     include_disks = models.BooleanField("include all disks", default=True)
     keep_for = models.DurationField("period until expiry")
-    expires_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
@@ -219,12 +219,14 @@ class Restore(VeleroWish):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="restores")
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="restores")
-    cluster = models.ForeignKey(Cluster, verbose_name="target cluster", on_delete=models.PROTECT, related_name="restores")
+    cluster = models.ForeignKey(
+        Cluster, verbose_name="target cluster", on_delete=models.PROTECT, related_name="restores"
+    )
     namespace_mapping = models.JSONField(default=dict, blank=True)
     restore_volumes = models.BooleanField("restore PVs", default=True)
     preserve_node_ports = models.BooleanField(default=False)
     existing_objects = models.CharField(max_length=10, choices=ExistingObjects.choices, default=ExistingObjects.LEAVE)
-    tidied_at = models.DateTimeField(null=True)  # when its objects were removed from the target
+    tidied_at = models.DateTimeField(null=True, blank=True)  # when its objects were removed from the target
 
     objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 

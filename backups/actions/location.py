@@ -37,9 +37,7 @@ def request_check(*, by: User, project: Project, **draft: Any) -> LocationCheck:
 def request_recheck(*, by: User, location: BackupLocation) -> LocationCheck:
     """Have a saved location tried again."""
     require(by, location.project, Verb.LOCATION_UPDATE)
-    check = LocationCheck(
-        project=location.project, location=location, requested_by=by, requested_by_name=str(by)
-    )
+    check = LocationCheck(project=location.project, location=location, requested_by=by, requested_by_name=str(by))
     return _send(by, check)
 
 

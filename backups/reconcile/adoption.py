@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
-from backups import storage, velero
+from backups import storage
 from backups.models import Backup, PlacedLocation, Restore
 from backups.reconcile.location import target_in
+from backups.reconcile.submission import our_labels
+from backups.velero import names
+from backups.velero.adoption import adopted_backup_manifest, adopted_pod_volume_backups
+from backups.velero.backup import get_raw_backup, pod_volume_backups, read_backup
+from backups.velero.location import adopted_snapshot_location_manifest, switch_sync_on
+from backups.velero.objects import create_once
+from backups.velero.secret import repository_password
 from console.kube.connection import Connection
 from console.lib import outbound
-from console.lib.errors import ConsoleError, Missing, Refused, TryLater
+from console.lib.errors import AlreadyThere, ConsoleError, Missing, Refused, TryLater
 from workspaces.connections import connected
 
 log = structlog.get_logger(__name__)
@@ -31,31 +39,31 @@ def bring(target: Connection, restore: Restore, placed: PlacedLocation) -> None:
 
     Raises TryLater while it waits for Velero's sync, Refused for a blocker.
     """
+    there = _adopted(target, restore, placed)
+    if restore.restore_volumes:
+        _bring_volumes(target, restore, placed, there)
+        if read_backup(there).snapshots_attempted:
+            _bring_snapshot_locations(target, restore, placed, there)
+
+
+def _adopted(target: Connection, restore: Restore, placed: PlacedLocation) -> Raw:
     namespace, backup = restore.cluster.velero_namespace, restore.backup
     try:
-        there = velero.get_raw_backup(target, namespace, backup.object_name)
+        return get_raw_backup(target, namespace, backup.object_name)
     except Missing:
-        there = _adopt(target, restore, placed)
-    volumes = list(_volume_records(backup, placed))
-    for record in volumes:
-        velero.adopt_pod_volume_backup(target, record, backup=there, storage_location=placed.object_name)
-    if volumes:
-        _same_repository_password(target, restore)
-    if velero.read_backup(there).snapshots_attempted:
-        _bring_snapshot_locations(target, restore, placed, there)
-
-
-def _adopt(target: Connection, restore: Restore, placed: PlacedLocation) -> Raw:
-    raw = _backup_object(restore.backup, placed)
+        raw = _backup_object(backup, placed)
     if raw is None:
-        velero.switch_sync_on(target, restore.cluster.velero_namespace, placed.object_name)
+        switch_sync_on(target, namespace, placed.object_name)
         raise TryLater(
-            f"The backup's description could be had neither from {restore.backup.cluster} nor from the bucket.",
+            f"The backup's description could be had neither from {backup.cluster} nor from the bucket.",
             remedy=f"Waiting for Velero in {restore.cluster} to find it; this takes about a minute.",
             retry_after=10,
         )
-    return velero.adopt_backup(
-        target, raw, namespace=restore.cluster.velero_namespace, storage_location=placed.object_name
+    ours = our_labels(backup)
+    return create_once(
+        target,
+        "backups",
+        adopted_backup_manifest(raw, namespace=namespace, storage_location=placed.object_name, labels=ours),
     )
 
 
@@ -64,24 +72,38 @@ def _backup_object(backup: Backup, placed: PlacedLocation) -> Raw | None:
         return dict(backup.resource)
     try:
         with connected(backup.cluster) as source:
-            return velero.get_raw_backup(source, backup.cluster.velero_namespace, backup.object_name)
+            return get_raw_backup(source, backup.cluster.velero_namespace, backup.object_name)
     except ConsoleError as error:
         log.info("the source cluster does not give the backup", reason=error.message)
     try:
-        return storage.fetch_backup_object(target_in(placed), backup.object_name, outbound.policy())
+        return storage.fetch_backup_object(target_in(placed), placed.prefix, backup.object_name, outbound.policy())
     except ConsoleError as error:
         log.info("the bucket does not give the backup", reason=error.message)
     return None
+
+
+def _bring_volumes(target: Connection, restore: Restore, placed: PlacedLocation, there: Raw) -> None:
+    records = adopted_pod_volume_backups(
+        _volume_records(restore.backup, placed),
+        backup_name=restore.backup.object_name,
+        backup_uid=there["metadata"]["uid"],
+        namespace=restore.cluster.velero_namespace,
+        storage_location=placed.object_name,
+    )
+    for record in records:
+        _create_unless_there(target, "podvolumebackups", record)
+    if records:
+        _same_repository_password(target, restore)
 
 
 def _volume_records(backup: Backup, placed: PlacedLocation) -> Iterable[Raw]:
     """PodVolumeBackups, from the source cluster or the bucket. Raises what the bucket raises when neither answers."""
     try:
         with connected(backup.cluster) as source:
-            return list(velero.pod_volume_backups(source, backup.cluster.velero_namespace, backup.object_name))
+            return list(pod_volume_backups(source, backup.cluster.velero_namespace, backup.object_name))
     except ConsoleError as error:
         log.info("the source cluster does not give the volume records", reason=error.message)
-    return storage.fetch_pod_volume_backups(target_in(placed), backup.object_name, outbound.policy())
+    return storage.fetch_pod_volume_backups(target_in(placed), placed.prefix, backup.object_name, outbound.policy())
 
 
 def _same_repository_password(target: Connection, restore: Restore) -> None:
@@ -89,10 +111,10 @@ def _same_repository_password(target: Connection, restore: Restore) -> None:
     source = restore.backup.cluster
     try:
         with connected(source) as connection:
-            theirs = velero.repository_password_digest(connection, source.velero_namespace)
+            theirs = repository_password(connection, source.velero_namespace)
     except ConsoleError:
         return  # unknown is not different; Velero says so in the result if it is
-    if theirs != velero.repository_password_digest(target, restore.cluster.velero_namespace):
+    if theirs != repository_password(target, restore.cluster.velero_namespace):
         raise Refused(
             f"The volumes of this backup are encrypted with the repository password of {source}, which "
             f"{restore.cluster} does not have.",
@@ -103,6 +125,16 @@ def _same_repository_password(target: Connection, restore: Restore) -> None:
 def _bring_snapshot_locations(target: Connection, restore: Restore, placed: PlacedLocation, raw: Raw) -> None:
     source = restore.backup.cluster
     with connected(source) as connection:
-        for name in raw.get("spec", {}).get("volumeSnapshotLocations", []):
-            found = velero.get_raw_snapshot_location(connection, source.velero_namespace, name)
-            velero.adopt_snapshot_location(target, found, restore.cluster.velero_namespace, placed.object_name)
+        for name in raw.get("spec", {}).get("volumeSnapshotLocations") or []:
+            found = connection.get(names.path("volumesnapshotlocations", source.velero_namespace, name))
+            ours = our_labels(restore.backup)
+            wanted = adopted_snapshot_location_manifest(
+                found, restore.cluster.velero_namespace, placed.object_name, ours
+            )
+            _create_unless_there(target, "volumesnapshotlocations", wanted)
+
+
+def _create_unless_there(target: Connection, plural: str, manifest: Raw) -> None:
+    """For objects that are matched by name and that an earlier restore may have brought."""
+    with contextlib.suppress(AlreadyThere):
+        target.create(names.path(plural, manifest["metadata"]["namespace"]), manifest)

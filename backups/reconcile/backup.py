@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from backups import velero
 from backups.models import Backup, ClusterResources, PlacedLocation
 from backups.reconcile import location as locations
 from backups.reconcile.submission import begin, note_submitted, our_labels, settled, submitting
+from backups.velero.backup import BackupRequest, backup_manifest, create_backup, get_backup
 from workspaces.connections import connected
 
 CLUSTER_RESOURCES = {ClusterResources.AUTO: None, ClusterResources.ALWAYS: True, ClusterResources.NEVER: False}
@@ -23,17 +23,17 @@ def submit(backup: Backup) -> None:
     """
     namespace = backup.cluster.velero_namespace
     with submitting(backup), connected(backup.cluster) as connection:
-        if settled(backup, partial(velero.get_backup, connection, namespace, backup.object_name)):
+        if settled(backup, partial(get_backup, connection, namespace, backup.object_name)):
             return
         begin(backup)
         placed = locations.ready(connection, backup.location, cluster=backup.cluster, source=backup.cluster)
-        note_submitted(backup, velero.create_backup(connection, manifest(backup, placed)))
+        note_submitted(backup, create_backup(connection, manifest(backup, placed)))
 
 
 def manifest(backup: Backup, placed: PlacedLocation) -> dict[str, object]:
     """The Velero Backup this row asks for."""
-    return velero.backup_manifest(
-        velero.BackupRequest(
+    return backup_manifest(
+        BackupRequest(
             name=backup.object_name,
             namespace=backup.cluster.velero_namespace,
             storage_location=placed.object_name,

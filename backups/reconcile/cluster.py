@@ -8,7 +8,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from backups import velero
+from backups.velero.rights import needs
+from backups.velero.server import VeleroFacts, installed
 from console.kube import facts
 from console.kube.connection import Connection, connect
 from console.kube.kubeconfig import ClusterAccess, parse_kubeconfig
@@ -85,7 +86,7 @@ def _access(check: ClusterCheck) -> ClusterAccess:
 
 
 def _reach(check: ClusterCheck, connection: Connection, found: dict[str, Any]) -> Step:
-    found["version"] = facts.server_version(connection)
+    found["version"] = facts.server_version(connection).text
     return _passed(1, f"Kubernetes {found['version']}")
 
 
@@ -96,11 +97,12 @@ def _identify(check: ClusterCheck, connection: Connection, found: dict[str, Any]
     if not check.cluster:
         refuse_twice_in_a_tenant(check.project, uid)
     found["uid"] = uid
-    return _passed(2, f"Signed in as {facts.who_am_i(connection)}")
+    who = facts.who_am_i(connection)
+    return _passed(2, f"Signed in as {who.name}" if who else "Signed in")
 
 
 def _rights(check: ClusterCheck, connection: Connection, found: dict[str, Any]) -> Step:
-    verdicts = facts.may_i(connection, velero.needs(check.velero_namespace))
+    verdicts = facts.may_i(connection, needs(check.velero_namespace))
     missing = [str(verdict.need) for verdict in verdicts if not verdict.allowed]
     found["missing_rights"] = missing
     if not missing:
@@ -110,19 +112,23 @@ def _rights(check: ClusterCheck, connection: Connection, found: dict[str, Any]) 
 
 
 def _velero(check: ClusterCheck, connection: Connection, found: dict[str, Any]) -> Step:
-    seen = velero.installed(connection, check.velero_namespace)
-    found["velero"] = {"version": seen.version, "plugins": list(seen.plugins), "node_agent": seen.node_agent}
+    seen = installed(connection, check.velero_namespace)
+    found["velero"] = {
+        "version": seen.version,
+        "plugins": [plugin.name for plugin in seen.plugins],
+        "node_agent": seen.node_agent,
+    }
     found["state"], found["state_reason"] = _state(seen, found["missing_rights"])
     if found["state"] == ClusterState.HEALTHY:
         return _passed(4, f"Velero {seen.version} in namespace {check.velero_namespace}")
-    return Step(*TITLES[4], "warning", seen.message or found["state_reason"])
+    return Step(*TITLES[4], "warning", seen.message or found["state_reason"], seen.remedy)
 
 
-def _state(seen: velero.VeleroFacts, missing_rights: list[str]) -> tuple[str, str]:
+def _state(seen: VeleroFacts, missing_rights: list[str]) -> tuple[str, str]:
     if not seen.present:
-        return ClusterState.VELERO_MISSING, seen.message
+        return ClusterState.VELERO_MISSING, f"{seen.message} {seen.remedy}"
     if seen.message:
-        return ClusterState.DEGRADED, seen.message
+        return ClusterState.DEGRADED, f"{seen.message} {seen.remedy}"
     if missing_rights:
         return ClusterState.DEGRADED, f"Drydock's account is not allowed: {', '.join(missing_rights)}."
     return ClusterState.HEALTHY, ""
@@ -131,7 +137,7 @@ def _state(seen: velero.VeleroFacts, missing_rights: list[str]) -> tuple[str, st
 def _storage(check: ClusterCheck, connection: Connection, found: dict[str, Any]) -> Step:
     found["storage_classes"] = [asdict(one) for one in facts.storage_classes(connection)]
     found["snapshot_classes"] = [asdict(one) for one in facts.snapshot_classes(connection)]
-    found["namespaces"] = list(facts.namespaces(connection))
+    found["namespaces"] = [namespace.name for namespace in facts.namespaces(connection)]
     found["cloud"] = facts.cloud_provider(connection)
     return _passed(5, f"{len(found['storage_classes'])} storage classes, {len(found['namespaces'])} namespaces")
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from backups import storage, velero
+from backups import storage
 from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation
+from backups.velero import names
+from backups.velero.explain import explain
+from backups.velero.location import (
+    LocationReport,
+    LocationRequest,
+    aws_config,
+    ensure_location,
+    get_location,
+    location_manifest,
+    revalidate_location,
+)
+from backups.velero.secret import aws_credentials_file, ensure_secret, keep_out_of_backups, secret_manifest
 from console.kube.connection import Connection
 from console.lib import outbound
 from console.lib.errors import ConsoleError, Missing, Refused, TryLater
@@ -85,7 +97,8 @@ def ready(connection: Connection, location: BackupLocation, *, cluster: Cluster,
         _put(connection, placed)
         report = _verdict(connection, placed)
     if report.phase == "Unavailable":
-        raise Refused(f"Velero in {cluster} cannot use {location}. {velero.explain.location(report.message)}")
+        why = explain(report.message)
+        raise Refused(f"Velero in {cluster} cannot use the location {location}: {why.sentence}", remedy=why.remedy)
     return placed
 
 
@@ -107,59 +120,71 @@ def _put(connection: Connection, placed: PlacedLocation) -> None:
     """Secret first: Velero judges a new location at once, by the Secret it finds."""
     location, namespace = placed.location, placed.cluster.velero_namespace
     labels = {
-        velero.REQUEST: str(placed.pk),
-        velero.CLUSTER: str(placed.cluster_id),
-        velero.PROJECT: str(location.project_id),
+        names.LOCATION: str(location.pk),
+        names.CLUSTER: str(placed.cluster_id),
+        names.PROJECT: str(location.project_id),
     }
-    keys = velero.aws_credentials_file(region=location.region, **location.credentials)
-    secret = velero.secret_manifest(placed.object_name, namespace, {"cloud": keys}, labels)
-    velero.ensure_secret(connection, secret)
-    velero.ensure_location(connection, velero.location_manifest(_request(placed, labels)))
+    keys = aws_credentials_file(region=location.region, **location.credentials)
+    secret = secret_manifest(placed.object_name, namespace, {"cloud": keys}, labels)
+    ensure_secret(connection, secret)
+    ensure_location(connection, location_manifest(_request(placed, labels)))
+    _guard_repository_password(connection, namespace)
     PlacedLocation.objects.filter(pk=placed.pk).update(credentials_version=location.credentials_version)
 
 
-def _request(placed: PlacedLocation, labels: dict[str, str]) -> velero.LocationRequest:
+def _guard_repository_password(connection: Connection, namespace: str) -> None:
+    """Velero made this Secret itself, without the label that keeps it out of backups."""
+    try:
+        keep_out_of_backups(connection, namespace)
+    except Missing:
+        return  # Velero has not made one: nothing to guard
+
+
+def _request(placed: PlacedLocation, labels: dict[str, str]) -> LocationRequest:
     location = placed.location
-    return velero.LocationRequest(
+    return LocationRequest(
         name=placed.object_name,
         namespace=placed.cluster.velero_namespace,
-        provider="aws",
         bucket=location.bucket,
         prefix=placed.prefix,
-        config=velero.aws_config(region=location.region, s3_url=location.s3_url, path_style=location.path_style),
+        config=aws_config(region=location.region, s3_url=location.s3_url, path_style=location.path_style),
         ca_pem=location.ca_certificate or None,
         secret_name=placed.object_name,
-        access_mode=placed.access,
+        access_mode="ReadWrite" if placed.access == Access.READ_WRITE else "ReadOnly",
         labels=labels,
         # a reader must not have the source's whole prefix flood in
-        backup_sync_period=None if placed.access == Access.READ_WRITE else velero.NEVER,
+        backup_sync_period=None if placed.access == Access.READ_WRITE else timedelta(0),
     )
 
 
-def _verdict(connection: Connection, placed: PlacedLocation) -> velero.LocationReport:
+def _verdict(connection: Connection, placed: PlacedLocation) -> LocationReport:
     """Velero's word on the location. An Unavailable from before may be out of date: it is asked again, once."""
     first = _judged(connection, placed, after=None)
     if first.phase == "Unavailable":
-        velero.revalidate_location(connection, placed.cluster.velero_namespace, placed.object_name)
+        revalidate_location(connection, placed.cluster.velero_namespace, placed.object_name)
         first = _judged(connection, placed, after=first.last_validated_at)
     note_verdict(placed, first)
     return first
 
 
-def _judged(connection: Connection, placed: PlacedLocation, after: datetime | None) -> velero.LocationReport:
+def _judged(connection: Connection, placed: PlacedLocation, after: datetime | None) -> LocationReport:
     until = time.monotonic() + VERDICT_WITHIN
     while time.monotonic() < until:
-        report = velero.get_location(connection, placed.cluster.velero_namespace, placed.object_name)
+        report = get_location(connection, placed.cluster.velero_namespace, placed.object_name)
         if report.phase and (after is None or report.last_validated_at != after):
             return report
         time.sleep(LOOK_EVERY)
     raise TryLater(
-        f"Velero in {placed.cluster} has not looked at the location yet.", remedy="Is its server running?", retry_after=2
+        f"Velero in {placed.cluster} has not looked at the location yet.",
+        remedy="Is its server running?",
+        retry_after=2,
     )
 
 
-def note_verdict(placed: PlacedLocation, report: velero.LocationReport) -> None:
+def note_verdict(placed: PlacedLocation, report: LocationReport) -> None:
     """Store Velero's word beside ours."""
     PlacedLocation.objects.filter(pk=placed.pk).update(
-        phase=report.phase[:40], message=velero.explain.location(report.message), phase_at=timezone.now()
+        phase=report.phase[:40],
+        message=explain(report.message).sentence if report.message else "",
+        phase_at=timezone.now(),
     )

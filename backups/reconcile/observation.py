@@ -8,14 +8,17 @@ from typing import Any
 import structlog
 from django.utils import timezone
 
-from backups import velero
 from backups.lifecycle import TERMINAL, State, may_become, state_of_phase
 from backups.models import Backup, Restore, VeleroWish
+from backups.velero.backup import BackupReport, read_backup
+from backups.velero.explain import explain_all
+from backups.velero.restore import RestoreReport, read_restore
 from workspaces.models import Overtaken
 
 log = structlog.get_logger(__name__)
 
 Raw = dict[str, Any]
+Report = BackupReport | RestoreReport
 PATIENCE = timedelta(seconds=60)
 NOT_PICKED_UP = ("", "New")
 KINDS: dict[str, type[VeleroWish]] = {"backup": Backup, "restore": Restore}
@@ -23,14 +26,15 @@ KINDS: dict[str, type[VeleroWish]] = {"backup": Backup, "restore": Restore}
 
 def observe(wish: VeleroWish, raw: Raw) -> None:
     """Write what the object says. A row that has ended, or an object that is somebody else's, is left alone."""
-    report = velero.read_backup(raw) if isinstance(wish, Backup) else velero.read_restore(raw)
+    report = read_backup(raw) if isinstance(wish, Backup) else read_restore(raw)
     if not wish.is_open or report.request_id != str(wish.pk):
         return
     values = _values(wish, report)
     if State(values["state"]) in TERMINAL:
         values["resource"] = raw
-    if any(getattr(wish, name) != value for name, value in values.items()):
-        _write(wish, values)
+    if any(getattr(wish, name) != value for name, value in values.items()) and not _write(wish, values):
+        wish.refresh_from_db()  # the submitter was faster; what was seen is still true and must not be lost
+        observe(wish, raw)
 
 
 def vanished(wish: VeleroWish) -> None:
@@ -46,12 +50,12 @@ def flag_not_picked_up() -> int:
     flagged = 0
     for model in KINDS.values():
         for wish in model._default_manager.filter(submitted_at__lt=timezone.now() - PATIENCE, **waiting):
-            _write(wish, {"message": velero.explain.not_picked_up(wish.cluster.name)})  # type: ignore[attr-defined]
+            _write(wish, {"message": not_picked_up(str(wish.cluster))})  # type: ignore[attr-defined]  # Backup and Restore have one
             flagged += 1
     return flagged
 
 
-def _values(wish: VeleroWish, report: velero.BackupReport | velero.RestoreReport) -> dict[str, Any]:
+def _values(wish: VeleroWish, report: Report) -> dict[str, Any]:
     state = state_of_phase(report.phase)
     values: dict[str, Any] = {
         "state": state if may_become(State(wish.state), state) else wish.state,
@@ -66,19 +70,37 @@ def _values(wish: VeleroWish, report: velero.BackupReport | velero.RestoreReport
     }
     if report.phase not in NOT_PICKED_UP:
         values["message"] = ""
-    if isinstance(report, velero.BackupReport):
+    if isinstance(report, BackupReport):
         values["expires_at"] = report.expires_at
     if state in TERMINAL:
-        values["message"] = velero.explain.outcome(report)
+        values["message"] = outcome(report)
     return values
 
 
-def _write(wish: VeleroWish, values: dict[str, Any]) -> None:
-    """A submitter that has not yet noted what a watch sees already is overtaken, not fought: the row has moved on."""
+def _write(wish: VeleroWish, values: dict[str, Any]) -> bool:
+    """Whether the row could be written: False when it has moved on since it was read."""
     values.setdefault("due_at", None)
     if wish.submitted_at is None:
         values.setdefault("submitted_at", timezone.now())
     try:
         wish.observe(**values)
     except Overtaken:
-        log.info("the row moved on while it was being observed", row=str(wish.pk))
+        return False
+    return True
+
+
+def outcome(report: Report) -> str:
+    """Why it ended so, in a sentence; empty when it ended well."""
+    reasons = [*report.validation_errors, *([report.failure_reason] if report.failure_reason else [])]
+    told = [f"{reason.sentence} {reason.remedy}".strip() for reason in explain_all(reasons)]
+    if not told and report.errors:
+        told = [f"Velero met {report.errors} error{'s' if report.errors > 1 else ''}; the log names the objects."]
+    return " ".join(told)
+
+
+def not_picked_up(cluster: str) -> str:
+    """What to say of an object that Velero has left untouched for a minute."""
+    return (
+        f"Velero in {cluster} has not begun with this for more than a minute. Is its server running? "
+        "It begins by itself as soon as Velero is back."
+    )

@@ -6,12 +6,15 @@ from functools import partial
 
 from django.utils import timezone
 
-from backups import velero
 from backups.models import PlacedLocation, Restore
 from backups.reconcile import adoption
 from backups.reconcile import location as locations
 from backups.reconcile.backup import CLUSTER_RESOURCES
 from backups.reconcile.submission import begin, note_submitted, our_labels, settled, submitting
+from backups.velero.backup import delete_backup_object
+from backups.velero.location import delete_location
+from backups.velero.restore import RestoreRequest, create_restore, delete_restore, get_restore, restore_manifest
+from backups.velero.secret import delete_secret
 from console.kube.connection import Connection
 from workspaces.connections import connected
 
@@ -27,19 +30,19 @@ def submit(restore: Restore) -> None:
     """
     backup, namespace = restore.backup, restore.cluster.velero_namespace
     with submitting(restore), connected(restore.cluster) as target:
-        if settled(restore, partial(velero.get_restore, target, namespace, restore.object_name)):
+        if settled(restore, partial(get_restore, target, namespace, restore.object_name)):
             return
         begin(restore)
         placed = locations.ready(target, backup.location, cluster=restore.cluster, source=backup.cluster)
         if restore.is_elsewhere:
             adoption.bring(target, restore, placed)
-        note_submitted(restore, velero.create_restore(target, manifest(restore)))
+        note_submitted(restore, create_restore(target, manifest(restore)))
 
 
 def manifest(restore: Restore) -> dict[str, object]:
     """The Velero Restore this row asks for."""
-    return velero.restore_manifest(
-        velero.RestoreRequest(
+    return restore_manifest(
+        RestoreRequest(
             name=restore.object_name,
             namespace=restore.cluster.velero_namespace,
             backup_name=restore.backup.object_name,
@@ -59,9 +62,9 @@ def tidy(restore: Restore) -> None:
     Backup and the ReadOnly location. In this order: Velero deletes a Restore's files through its location."""
     namespace = restore.cluster.velero_namespace
     with connected(restore.cluster) as target:
-        velero.delete_restore(target, namespace, restore.object_name)
+        delete_restore(target, namespace, restore.object_name)
         if restore.is_elsewhere and not _others_of(restore).filter(backup=restore.backup).exists():
-            velero.delete_backup_object(target, namespace, restore.backup.object_name)
+            delete_backup_object(target, namespace, restore.backup.object_name)
         if restore.is_elsewhere and not _others_of(restore).exists():
             _withdraw(target, restore)
     Restore.objects.filter(pk=restore.pk).update(tidied_at=timezone.now())
@@ -79,6 +82,6 @@ def _withdraw(target: Connection, restore: Restore) -> None:
     for placed in PlacedLocation.objects.filter(
         cluster=restore.cluster, location=backup.location, source=backup.cluster
     ):
-        velero.delete_location(target, namespace, placed.object_name)
-        velero.delete_secret(target, namespace, placed.object_name)
+        delete_location(target, namespace, placed.object_name)
+        delete_secret(target, namespace, placed.object_name)
         placed.delete()

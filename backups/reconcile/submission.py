@@ -10,9 +10,11 @@ from typing import Any
 import structlog
 from django.utils import timezone
 
-from backups import velero
 from backups.lifecycle import State
 from backups.models import VeleroWish
+from backups.velero import names
+from backups.velero.backup import BackupReport
+from backups.velero.restore import RestoreReport
 from console.lib import context
 from console.lib.errors import ConsoleError, Missing, Refused, TryLater, Unanswered
 from workspaces.models import Overtaken
@@ -21,7 +23,7 @@ log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 60.0
 LOOK_AGAIN = timedelta(seconds=2)
 
-Report = velero.BackupReport | velero.RestoreReport
+Report = BackupReport | RestoreReport
 
 
 @contextmanager
@@ -34,7 +36,9 @@ def submitting(wish: VeleroWish) -> Iterator[None]:
     except ConsoleError as error:
         _explain(wish, error)
     except Exception:
-        _quietly(wish.wait, pause(wish.attempt), f"Something went wrong, reference {context.current().id}; trying again.")
+        _quietly(
+            wish.wait, pause(wish.attempt), f"Something went wrong, reference {context.current().id}; trying again."
+        )
         raise
 
 
@@ -92,7 +96,7 @@ def note_submitted(wish: VeleroWish, report: Report) -> None:
 def our_labels(wish: VeleroWish) -> dict[str, str]:
     """What ties an object in a cluster to its row."""
     return {
-        velero.REQUEST: str(wish.pk),
-        velero.CLUSTER: str(wish.cluster.pk),  # type: ignore[attr-defined]  # Backup and Restore have both
-        velero.PROJECT: str(wish.project_id),  # type: ignore[attr-defined]
+        names.REQUEST: str(wish.pk),
+        names.CLUSTER: str(wish.cluster.pk),  # type: ignore[attr-defined]  # Backup and Restore have both
+        names.PROJECT: str(wish.project_id),  # type: ignore[attr-defined]
     }

@@ -15,7 +15,8 @@ from typing import Any
 
 import structlog
 
-from backups import velero
+from backups.velero import names
+from backups.velero.location import LocationReport, read_location
 from console.kube.connection import Connection, connect
 from console.kube.facts import cluster_uid
 from console.kube.kubeconfig import ClusterAccess
@@ -27,7 +28,7 @@ log = structlog.get_logger(__name__)
 
 Raw = dict[str, Any]
 REST = 2.0  # seconds between a broken connection and the next
-PATHS = {"backup": velero.backups_path, "restore": velero.restores_path}
+PATHS = {"backup": names.backups_path, "restore": names.restores_path}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Verdicts:
     """What Velero says of the locations in a cluster, by name."""
 
     cluster: uuid.UUID
-    locations: Mapping[str, velero.LocationReport]
+    locations: Mapping[str, LocationReport]
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def look(place: Place, heard: queue.Queue[Heard]) -> None:
             for kind, path in PATHS.items():
                 objects = {raw["metadata"]["name"]: raw for raw in connection.list(path(place.namespace))}
                 heard.put(Listed(place.cluster, kind, objects))
-            found = {report.name: report for report in velero.list_locations(connection, place.namespace)}
-            heard.put(Verdicts(place.cluster, found))
+            reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
+            heard.put(Verdicts(place.cluster, {report.name: report for report in reports}))
     except ConsoleError as error:
         heard.put(Lost(place.cluster, error.sentence()))

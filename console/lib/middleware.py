@@ -33,7 +33,9 @@ class RequestIdMiddleware:
             route = request.resolver_match.view_name if request.resolver_match else "unmatched"
             seconds = time.perf_counter() - started
             metrics.request_seconds.labels(route, request.method, str(response.status_code)).observe(seconds)
-            log.info("request", route=route, method=request.method, status=response.status_code, seconds=round(seconds, 4))
+            log.info(
+                "request", route=route, method=request.method, status=response.status_code, seconds=round(seconds, 4)
+            )
         return response
 
 

@@ -71,10 +71,10 @@ class Cluster(models.Model):
     state = models.CharField(max_length=20, choices=ClusterState.choices, default=ClusterState.PENDING)
     state_reason = models.TextField(blank=True)
     state_since = models.DateTimeField(default=timezone.now)
-    seen_at = models.DateTimeField(null=True)  # the last time the cluster answered
-    retry_at = models.DateTimeField(null=True)  # the circuit breaker: nothing is sent before
+    seen_at = models.DateTimeField(null=True, blank=True)  # the last time the cluster answered
+    retry_at = models.DateTimeField(null=True, blank=True)  # the circuit breaker: nothing is sent before
     watched_by = models.CharField(max_length=64, blank=True)
-    watched_until = models.DateTimeField(null=True)
+    watched_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ClusterQuerySet.as_manager()
@@ -109,11 +109,11 @@ class ClusterCheck(Wish):
     job = "backups.jobs.check_cluster"  # the check asks for Velero, which only `backups` knows
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
-    cluster = models.ForeignKey(Cluster, null=True, on_delete=models.CASCADE, related_name="checks")
-    kubeconfig = EncryptedJSONField(null=True)  # only before there is a cluster
+    cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.CASCADE, related_name="checks")
+    kubeconfig = EncryptedJSONField(null=True, blank=True)  # only before there is a cluster
     velero_namespace = models.CharField(max_length=63, default="velero")
-    steps = models.JSONField(default=list)  # [{"id", "title", "outcome", "cause", "remedy"}]
-    facts = models.JSONField(default=dict)
+    steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
+    facts = models.JSONField(default=dict, blank=True)
 
     objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 

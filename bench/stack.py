@@ -1,0 +1,88 @@
+"""A whole Drydock with its sandbox in a folder of its own: for demonstrations, tests and measurements."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+UP_WITHIN = 90.0
+
+
+class NotUp(Exception):
+    """The console did not come up; the text names the log to read."""
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(var: Path, port: int) -> dict[str, str]:
+    """What the console and commands beside it need to work in `var`."""
+    own = {
+        "DRYDOCK_VAR": str(var),
+        "PORT": str(port),
+        "OUTBOUND_ALLOW_LOOPBACK": "1",
+        "DJANGO_SETTINGS_MODULE": "console.settings",
+        "STATIC_ROOT": str(var / "static"),
+    }
+    return {**os.environ, **own}
+
+
+@contextlib.contextmanager
+def console(var: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
+    """All processes of the console in `var`, as `make run SANDBOX=0` starts them; gives the URL, and ends them after."""
+    port = free_port()
+    env = environment(var, port) | {"SANDBOX": "0"} | dict(extra or {})
+    log = (var / "start.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console.start"], cwd=CHECKOUT, env=env, stdout=log, stderr=subprocess.STDOUT
+    )
+    try:
+        wait_until_up(f"http://127.0.0.1:{port}", process, var)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        end(process)
+        log.close()
+
+
+def wait_until_up(url: str, process: subprocess.Popen[bytes], var: Path) -> None:
+    """Until `/readyz` says so. Raises NotUp."""
+    until = time.monotonic() + UP_WITHIN
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise NotUp(f"The console did not come up. Read {var / 'start.log'} and {var / 'log'}.")
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """SIGTERM, and SIGKILL for what does not heed it in time."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@contextlib.contextmanager
+def sandbox(var: Path) -> Iterator[None]:
+    """The sandbox below `var`, taken down after."""
+    env = environment(var, 0)
+    subprocess.run([sys.executable, "-m", "sandbox", "up"], cwd=CHECKOUT, env=env, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([sys.executable, "-m", "sandbox", "down"], cwd=CHECKOUT, env=env, check=True)
