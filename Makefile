@@ -1,0 +1,70 @@
+# Drydock. `make` lists the targets; each says what it is for and how long it may take on two cores.
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+PORT ?= 8000
+SANDBOX ?= 1
+
+.PHONY: help run demo test test-fast lint types contracts unit contract e2e format lock keys clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.$(if $(filter 0,$(SANDBOX)),runtime,all) ## the console with its sandbox on http://127.0.0.1:8000 (SANDBOX=0: without; PORT=…: elsewhere)
+	@PORT=$(PORT) SANDBOX=$(SANDBOX) OUTBOUND_ALLOW_LOOPBACK=$${OUTBOUND_ALLOW_LOOPBACK:-1} exec $(PY) -m console.start
+
+demo: .venv/.all ## the main job from nothing, every restored object compared, nothing kept (60 s once the tools are built)
+	@$(PY) -m bench.demo
+
+test: .venv/.all ## everything: lint, types, contracts, unit, contract, end to end on the real stack (15 min, tools built)
+	@bash .ci/suite lint types contracts unit contract e2e
+
+test-fast: .venv/.all ## all that needs no sandbox (60 s)
+	@bash .ci/suite lint types contracts unit
+
+lint: .venv/.all ## ruff, djade, djhtml, shell syntax (10 s)
+	@bash .ci/suite lint
+
+types: .venv/.all ## mypy, strict (40 s)
+	@bash .ci/suite types
+
+contracts: .venv/.all ## who may import whom; missing migrations; system checks (15 s)
+	@bash .ci/suite contracts
+
+unit: .venv/.all ## unit and web tests (60 s)
+	@bash .ci/suite unit
+
+contract: .venv/.all ## the same cases against the fakes and the real servers (2 min)
+	@bash .ci/suite contract
+
+e2e: .venv/.all ## end to end on the real stack (8 min)
+	@bash .ci/suite e2e
+
+format: .venv/.all ## rewrite sources in house style
+	@.venv/bin/ruff check -q --fix-only . && .venv/bin/ruff format -q .
+	@git ls-files 'templates/*.html' | xargs -r .venv/bin/djade --target-version 5.2 || true
+	@git ls-files 'templates/*.html' | xargs -r .venv/bin/djhtml || true
+
+lock: .venv/.all ## write requirements.txt and requirements-dev.txt from pyproject.toml
+	@.venv/bin/uv pip compile pyproject.toml --generate-hashes --no-header --python-version 3.11 -q -o requirements.txt
+	@.venv/bin/uv pip compile --group dev -c requirements.txt --generate-hashes --no-header --python-version 3.11 -q -o requirements-dev.txt
+
+keys: .venv/.runtime ## make the console's keys under var/ unless they are there
+	@$(PY) -c "from pathlib import Path; import os; from console.lib import keys; keys.ensure(Path(os.environ.get('DRYDOCK_VAR', 'var')))"
+
+clean: ## remove caches; keeps var/ and .venv/
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache staticfiles
+
+.venv/bin/python:
+	@bash .ci/debian python3-venv
+	@python3 -m venv .venv
+
+.venv/.runtime: requirements.txt | .venv/bin/python
+	@echo "Installing the locked requirements …"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+.venv/.all: requirements.txt requirements-dev.txt | .venv/bin/python
+	@echo "Installing the locked requirements, development ones included …"
+	@$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
+	@touch .venv/.runtime $@
