@@ -87,6 +87,7 @@ class ClusterStack:
         flags = {
             "kubeconfig": str(self.kubeconfig), "leader-elect": "false", "secure-port": 0, "controllers": "*",
             "service-account-private-key-file": str(self.home / "sa.key"),
+            "root-ca-file": str(self.home / "certs" / "apiserver.crt"),
         }  # fmt: skip
         return self._program("kube-controller-manager", self.tools.path("kube-controller-manager"), flags)
 

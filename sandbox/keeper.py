@@ -29,7 +29,7 @@ from sandbox.files import private_dir, write_private
 from sandbox.guard import sweep
 from sandbox.processes import Process, Program, run_to_end, until
 from sandbox.state import CLUSTERS, Progress, read_state, state_file
-from sandbox.storage import PORTS, Storage
+from sandbox.storage import PORTS, Storage, remove_sockets
 
 Show = Callable[[Progress], None]
 STEPS = 2 + 3 * len(CLUSTERS)  # how many `_step`s a start consists of
@@ -123,12 +123,18 @@ class Keeper:
             self._launch(cluster.etcd())
             await self._start_api_server(cluster)
             self._launch(cluster.controller_manager())
+        await _together(self._install_velero(cluster), self._apply_sample(cluster))
+        async with self._step(f"starting Velero on {cluster.name}"):
+            await self._start_velero(cluster)
+
+    async def _install_velero(self, cluster: ClusterStack) -> None:
         async with self._step(f"installing Velero on {cluster.name}"):
             if not await asyncio.to_thread(cluster.velero_is_installed):
                 await run_to_end(f"installing Velero on {cluster.name}", cluster.velero_install())
                 cluster.note_velero_installed()
-        async with self._step(f"starting Velero on {cluster.name}"):
-            await self._start_velero(cluster)
+
+    async def _apply_sample(self, cluster: ClusterStack) -> None:
+        """Before Velero starts: it looks for new kinds every five minutes only, and would leave the ships out."""
         if cluster.name == CLUSTERS[0]:
             async with self._step("applying the sample application"):
                 await asyncio.to_thread(sample.apply, cluster.kubeconfig)
@@ -294,3 +300,4 @@ def after_keeper(home: Path) -> None:
         ended = {"stage": "failed", "message": "The sandbox's keeper was killed. Start it again.", "log": None}
         write_private(state_file(home), json.dumps(raw | ended | {"parts": {}}, indent=1))
     (home / "control.sock").unlink(missing_ok=True)
+    remove_sockets(ports.saved(home / "ports.json"))

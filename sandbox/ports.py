@@ -27,12 +27,12 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose(names: Iterable[str], saved: dict[str, int], free: Callable[[int], bool] = is_free) -> dict[str, int]:
-    """A port for every name: the saved one where it is free, else a new one; never the same twice."""
+def choose(names: Iterable[str], wanted: dict[str, int], free: Callable[[int], bool] = is_free) -> dict[str, int]:
+    """A port for every name: the wanted one where it is free, else a new one; never the same twice."""
     chosen: dict[str, int] = {}
     for name in names:
-        keep = saved.get(name)
-        taken = set(chosen.values()) | {port for other, port in saved.items() if other != name}
+        keep = wanted.get(name)
+        taken = set(chosen.values()) | {port for other, port in wanted.items() if other != name}
         chosen[name] = keep if keep and keep not in taken and free(keep) else _new(taken, free)
     return chosen
 
@@ -44,12 +44,16 @@ def _new(taken: set[int], free: Callable[[int], bool]) -> int:
     raise SandboxError(f"No free port between {FIRST} and {LAST} was found. Stop some of what listens there.")
 
 
+def saved(path: Path) -> dict[str, int]:
+    """The choice remembered in the file `path`; empty if there is none."""
+    try:
+        return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
 def choose_for_home(path: Path, names: Iterable[str]) -> dict[str, int]:
     """As `choose`, remembering the choice in the file `path`."""
-    try:
-        saved = {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, AttributeError):
-        saved = {}
-    chosen = choose(names, saved)
+    chosen = choose(names, saved(path))
     write_private(path, json.dumps(chosen, indent=1))
     return chosen

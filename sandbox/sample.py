@@ -16,6 +16,7 @@ from sandbox.errors import SandboxError
 NAMESPACES = ("shop", "shop-data", "intranet")
 MANIFESTS = Path(__file__).resolve().parent / "sample"
 CRD_LIMIT = 20  # seconds until a new kind has to be served
+DELETION_LIMIT = 60  # seconds until a namespace in deletion has to be gone
 
 
 def documents() -> list[Json]:
@@ -30,6 +31,7 @@ def apply(kubeconfig: Path) -> None:
     Raises: SandboxError with the API server's words when it refuses an object.
     """
     api = Api(kubeconfig)
+    _wait_for_deletions(api)
     paths: dict[tuple[str, str], tuple[str, bool]] = {}
     for document in documents():
         kind = (document["apiVersion"], document["kind"])
@@ -37,6 +39,22 @@ def apply(kubeconfig: Path) -> None:
             paths[kind] = _collection(api, *kind)
         query = "?fieldManager=drydock-sandbox&force=true"
         api.must("PATCH", _path(document, *paths[kind]) + query, document, "application/apply-patch+yaml")
+
+
+def _wait_for_deletions(api: Api) -> None:
+    """Nothing can be made in a namespace that somebody deleted a moment ago, perhaps just before the last `down`."""
+    deadline = time.monotonic() + DELETION_LIMIT
+    for namespace in NAMESPACES:
+        while _phase(api, namespace) == "Terminating":
+            if time.monotonic() > deadline:
+                raise SandboxError(f"Namespace {namespace} is being deleted and does not go. Look what holds it up.")
+            time.sleep(0.2)
+
+
+def _phase(api: Api, namespace: str) -> str:
+    """Empty when there is no such namespace; the answer's "status" is then a word, not an object."""
+    status = api.request("GET", f"/api/v1/namespaces/{namespace}")[1].get("status")
+    return str(status.get("phase", "")) if isinstance(status, dict) else ""
 
 
 def _collection(api: Api, version: str, kind: str) -> tuple[str, bool]:

@@ -81,7 +81,8 @@ class Storage:
         flags = {
             "ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": str(private_dir(self.home / "data")),
             "master.port": port["master"], "master.port.grpc": port["master-grpc"], "master.telemetry": "false",
-            "master.volumeSizeLimitMB": 64, "volume.max": 100, "volume.preStopSeconds": 0,
+            "master.volumeSizeLimitMB": 64, "master.resumeState": "false", "master.electionTimeout": "1s",
+            "volume.max": 100, "volume.preStopSeconds": 0,
             "volume.port": port["volume"], "volume.port.grpc": port["volume-grpc"],
             "filer": "true", "filer.port": port["filer"], "filer.port.grpc": port["filer-grpc"],
             "s3": "true", "s3.port": port["plain"], "s3.port.https": port["tls"], "s3.port.grpc": port["grpc"],
@@ -97,6 +98,7 @@ class Storage:
             log=self.logs / "s3.log",
             cwd=self.home,
             env={"GOMEMLIMIT": "200MiB", "TMPDIR": str(private_dir(self.home / "tmp"))},
+            patience=1.5,  # asked to stop, it waits for its own connections to itself; what it has acknowledged is kept
         )
 
     def bucket_is_there(self) -> bool:
@@ -137,6 +139,13 @@ class Storage:
         patience = Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 0}, proxies={})
         session = boto3.session.Session(key, secret, region_name=REGION)
         return session.client("s3", endpoint_url=self.plain_url, config=patience)
+
+
+def remove_sockets(ports: dict[str, int]) -> None:
+    """SeaweedFS puts a socket per gRPC port into /tmp, wherever its TMPDIR is, and leaves them there."""
+    for name in LISTENERS:
+        kind = "s3" if name == "grpc" else name.removesuffix("-grpc")
+        Path(f"/tmp/seaweedfs-{kind}-grpc-{ports.get(f's3/{name}')}.sock").unlink(missing_ok=True)
 
 
 def _find_weed() -> str:
