@@ -54,17 +54,19 @@ def connect(
 
 @dataclass(frozen=True)
 class _Request:
-    """One request; `repeatable` when sending it twice changes nothing."""
+    """One request. `harmless`: a POST that stores nothing."""
 
     method: str
     path: str
     params: Mapping[str, Param] = field(default_factory=dict)
     body: Object | None = None
     content_type: str = ""
+    harmless: bool = False
 
     @property
     def repeatable(self) -> bool:
-        return self.method == "GET"
+        """Whether sending it twice is the same as once."""
+        return self.harmless or self.method == "GET"
 
     @property
     def target(self) -> str:
@@ -138,6 +140,10 @@ class Connection:
     def create(self, path: str, body: Object) -> Object:
         """POST `body` to a collection. Raises: AlreadyThere, Unanswered (look by name before repeating)."""
         return self._answer(_Request("POST", path, {}, body, _JSON))
+
+    def ask(self, path: str, body: Object) -> Object:
+        """POST a review, which the API server answers without storing it; like `get`, it may be repeated."""
+        return self._answer(_Request("POST", path, {}, body, _JSON, harmless=True))
 
     def merge_patch(self, path: str, body: Object) -> Object:
         """RFC 7396 merge patch; with `metadata.resourceVersion` in it, Changed if the object moved on."""

@@ -146,6 +146,9 @@ def refusal(  # noqa: PLR0911 - a table of status codes reads best as one
         return Busy(f"{host} is busy{': ' + said if said else ''}.", retry_after=_retry_after(headers, details))
     if 300 <= status < 400:
         return Refused(f"{host} points to another address, which the console does not follow.")
+    if "failed to create typed patch object" in said:
+        # Server-side apply answers an undeclared field with 500 and no reason; it is a refusal all the same.
+        return Refused(f"{host} refuses the request: {said}.")
     if status >= 500 or status == 408:
         return _server_failure(status, said, host, repeatable=repeatable)
     return Refused(f"{host} refuses the request: {said or f'HTTP {status}'}.")

@@ -1,6 +1,6 @@
 """What the console asks a cluster about itself when it is registered and checked. Reads only; nothing is changed.
 
-Self*Reviews are created, as the API wants it, but the API server answers them without storing anything.
+Self*Reviews are posted, as the API wants it, but the API server answers them without storing anything.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def who_am_i(connection: Connection) -> Identity | None:
     path = custom("authentication.k8s.io", "v1", "selfsubjectreviews")
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     try:
-        answer = connection.create(path, body)
+        answer = connection.ask(path, body)
     except Missing:
         return None
     user = _mapping(_mapping(answer.get("status")).get("userInfo"))
@@ -200,7 +200,7 @@ def _verdict(connection: Connection, need: ResourceNeed) -> Verdict:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
     }
-    answer = connection.create(custom("authorization.k8s.io", "v1", "selfsubjectaccessreviews"), body)
+    answer = connection.ask(custom("authorization.k8s.io", "v1", "selfsubjectaccessreviews"), body)
     status = _mapping(answer.get("status"))
     return Verdict(need, status.get("allowed") is True, _text(status, "reason"))
 
