@@ -5,11 +5,13 @@ Imported by every worker before it forks, so that a job does not spend two secon
 
 from __future__ import annotations
 
-from backups.models import Backup, LocationCheck, Restore
+from backups.models import Backup, LocationCheck, Reading, Restore
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
+from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
+from backups.reconcile import results
 from console.lib.queue import job
 from workspaces.models import ClusterCheck
 
@@ -36,6 +38,19 @@ def check_location(pk: str, attempt: int) -> None:
 def check_cluster(pk: str, attempt: int) -> None:
     if check := ClusterCheck.objects.claim(pk, attempt):
         clusters.check(check)
+
+
+@job
+def read(pk: str, attempt: int) -> None:
+    if reading := Reading.objects.claim(pk, attempt):
+        readings.read(reading)
+
+
+@job
+def read_results(pk: str, attempt: int) -> None:
+    for model in (Backup, Restore):
+        if wish := model.objects.filter(pk=pk, attempt=attempt, results=None).first():
+            results.read(wish)
 
 
 @job

@@ -58,8 +58,16 @@ class BackupLocation(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["project", "name"], name="location_name_once_in_a_project"),
-            models.UniqueConstraint(fields=["provider", "s3_url", "bucket", "prefix"], name="place_in_storage_once"),
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                name="location_name_once_in_a_project",
+                violation_error_message="A location of this name is in the project already.",
+            ),
+            models.UniqueConstraint(
+                fields=["provider", "s3_url", "bucket", "prefix"],
+                name="place_in_storage_once",
+                violation_error_message="Another location uses this bucket and prefix already.",
+            ),
             models.CheckConstraint(condition=~Q(prefix=""), name="location_never_at_the_bucket_root"),
         ]
 
@@ -168,6 +176,7 @@ class VeleroWish(Wish):
     started_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     resource = models.JSONField(null=True, blank=True)  # the object as it was last seen in the cluster
+    results = models.JSONField(null=True, blank=True)  # warnings and errors; see reconcile/results.py for the shape
 
     class Meta:
         abstract = True
@@ -198,6 +207,7 @@ class Backup(VeleroWish):
                 fields=["cluster", "name"],
                 condition=~Q(state__in=[State.REJECTED, State.CANCELED]),
                 name="backup_name_once_in_a_cluster",
+                violation_error_message="This cluster has a backup of this name already.",
             ),
             models.CheckConstraint(condition=Q(state__in=list(State)), name="backup_state_is_known"),
         ]
@@ -242,3 +252,35 @@ class Restore(VeleroWish):
     def is_elsewhere(self) -> bool:
         """Whether the target is another cluster than the backup's."""
         return self.cluster_id != self.backup.cluster_id
+
+
+class ReadingKind(models.TextChoices):
+    LOG = "log", "Log"
+
+
+class Reading(Wish):
+    """One person's look at something in the bucket. A worker puts it, encrypted, into the spool for a few minutes."""
+
+    tenant_path = "project__tenant"
+    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
+    job = "backups.jobs.read"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    backup = models.ForeignKey(Backup, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    restore = models.ForeignKey(Restore, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=ReadingKind.choices, default=ReadingKind.LOG)
+    lines = models.PositiveIntegerField(default=0)  # so far
+
+    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(backup__isnull=False, restore__isnull=True) | Q(backup__isnull=True, restore__isnull=False),
+                name="reading_of_a_backup_or_a_restore",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.backup or self.restore}"

@@ -80,7 +80,7 @@ def _passed(index: int, cause: str) -> Step:
 
 
 def _access(check: ClusterCheck) -> ClusterAccess:
-    if check.cluster:
+    if check.cluster and not check.kubeconfig:
         return access_to(check.cluster)
     return parse_kubeconfig(check.kubeconfig["kubeconfig"], context=check.kubeconfig["context"] or None)
 
@@ -143,6 +143,6 @@ def _storage(check: ClusterCheck, connection: Connection, found: dict[str, Any])
 
 
 def _remember(check: ClusterCheck, found: dict[str, Any]) -> None:
-    if check.cluster:
+    if check.cluster and not check.kubeconfig:
         Cluster.objects.filter(pk=check.cluster.pk).update(facts=found, seen_at=timezone.now())
         note_seen(check.cluster, found["state"], found["state_reason"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,14 +39,33 @@ def check(check: LocationCheck) -> None:
     fields = check.draft or _fields(check.location)
     try:
         steps: list[dict[str, Any]] = []
-        for step in storage.probe(target_of(fields), outbound.policy()):
-            steps.append(asdict(step))
+        for step in _steps(check, target_of(fields)):
+            steps.append(step)
             check.write(steps=steps)
         _finish(check, next((step for step in steps if step["outcome"] == "fail"), None))
     except Overtaken:
         return
     except ConsoleError as error:
         _finish(check, {"cause": error.message, "remedy": error.remedy})
+
+
+def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:
+    passed = True
+    for step in storage.probe(target, outbound.policy()):
+        passed = passed and step.outcome != "fail"
+        yield asdict(step)
+    if passed and not check.location:  # what is saved is ours already
+        yield _unoccupied(target)
+
+
+def _unoccupied(target: storage.StorageTarget) -> dict[str, Any]:
+    """Two Veleros below one another make both go Unavailable."""
+    known = PlacedLocation.objects.filter(location__bucket=target.bucket).values_list("prefix", flat=True)
+    found = storage.occupied(target, outbound.policy(), known=set(known))
+    step = {"id": "unoccupied", "title": "Nobody else's backups are here", "outcome": "pass", "cause": "", "remedy": ""}
+    if found:
+        step |= {"outcome": "fail", "cause": found.sentence()}
+    return step
 
 
 def _finish(check: LocationCheck, failed: dict[str, Any] | None) -> None:

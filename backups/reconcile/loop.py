@@ -22,14 +22,15 @@ from functools import partial
 
 import structlog
 from django.db import connection as database
+from django.db.models import Q
 from django.utils import timezone
 
 from backups import lifecycle
-from backups.models import Backup, LocationCheck, PlacedLocation, Restore, VeleroWish
+from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish
 from backups.reconcile import location as locations
 from backups.reconcile import observation
 from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look
-from console.lib import metrics
+from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue
 from workspaces.connections import access_to, note_seen, note_unreachable
@@ -43,12 +44,14 @@ ROUND = 0.25
 IDLE_EVERY = 45.0
 UPKEEP_EVERY = 5.0
 REDRIVE_AGAIN = timedelta(seconds=15)
+READ_RESULTS_WITHIN = timedelta(hours=1)
 KEEP_RESTORES = timedelta(days=30)
 WISHES: dict[type[Wish], QueueName] = {
     Backup: "commands",
     Restore: "commands",
     LocationCheck: "interactive",
     ClusterCheck: "interactive",
+    Reading: "interactive",
 }
 
 
@@ -87,7 +90,9 @@ class Reconciler:
     def _upkeep(self) -> None:
         Cluster.objects.lease_watch(self.holder, LEASE)
         observation.flag_not_picked_up()
+        send_reading_of_results()
         send_tidying()
+        spool.sweep()
         self._look_at_idle()
 
     def _tend_watchers(self) -> None:
@@ -150,6 +155,15 @@ def redrive() -> int:
                 enqueue(wish.job, wish.pk, wish.attempt, queue=queue_name)
                 sent += 1
     return sent
+
+
+def send_reading_of_results() -> None:
+    """Have the warnings and errors read of what has ended with some."""
+    since = timezone.now() - READ_RESULTS_WITHIN
+    for model in observation.KINDS.values():
+        ended = model._default_manager.filter(results=None, finished_at__gt=since, state__in=lifecycle.TERMINAL)
+        for wish in ended.filter(Q(errors__gt=0) | Q(warnings__gt=0))[:20]:
+            enqueue("backups.jobs.read_results", wish.pk, wish.attempt, queue="interactive")
 
 
 def send_tidying() -> None:

@@ -27,9 +27,9 @@ KINDS: dict[str, type[VeleroWish]] = {"backup": Backup, "restore": Restore}
 def observe(wish: VeleroWish, raw: Raw) -> None:
     """Write what the object says. A row that has ended, or an object that is somebody else's, is left alone."""
     report = read_backup(raw) if isinstance(wish, Backup) else read_restore(raw)
-    if not wish.is_open or report.request_id != str(wish.pk):
-        return
-    values = _values(wish, report)
+    if report.request_id != str(wish.pk) or not may_become(State(wish.state), state_of_phase(report.phase)):
+        return  # somebody else's object, a row that has ended, or an event from before what the row says already
+    values = _values(report)
     if State(values["state"]) in TERMINAL:
         values["resource"] = raw
     if any(getattr(wish, name) != value for name, value in values.items()) and not _write(wish, values):
@@ -50,15 +50,15 @@ def flag_not_picked_up() -> int:
     flagged = 0
     for model in KINDS.values():
         for wish in model._default_manager.filter(submitted_at__lt=timezone.now() - PATIENCE, **waiting):
-            _write(wish, {"message": not_picked_up(str(wish.cluster))})  # type: ignore[attr-defined]  # Backup and Restore have one
+            _write(wish, {"message": not_picked_up(str(wish.cluster))})  # type: ignore[attr-defined]
             flagged += 1
     return flagged
 
 
-def _values(wish: VeleroWish, report: Report) -> dict[str, Any]:
+def _values(report: Report) -> dict[str, Any]:
     state = state_of_phase(report.phase)
     values: dict[str, Any] = {
-        "state": state if may_become(State(wish.state), state) else wish.state,
+        "state": state,
         "phase": report.phase[:60],
         "object_uid": report.uid[:63],
         "items_done": report.items_done,

@@ -21,6 +21,19 @@ def save_new(row: models.Model) -> None:
         raise BadInput("Somebody else saved the same thing a moment ago.", remedy="Load the page again.") from error
 
 
+def save_changed(row: models.Model, *fields: str) -> None:
+    """Validate the whole row and write `fields` of it. Raises BadInput with the first field at fault."""
+    try:
+        row.full_clean()
+        with transaction.atomic():
+            row.save(update_fields=fields)
+    except ValidationError as error:
+        raise _bad_input(error) from error
+    except IntegrityError as error:
+        row.validate_constraints()
+        raise BadInput("Somebody else saved the same thing a moment ago.", remedy="Load the page again.") from error
+
+
 def _bad_input(error: ValidationError) -> BadInput:
     if not hasattr(error, "error_dict"):
         return BadInput(" ".join(error.messages))

@@ -13,7 +13,7 @@ from accounts.permissions import Verb, require
 from console.kube.kubeconfig import parse_kubeconfig
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
-from console.lib.rows import save_new
+from console.lib.rows import save_changed, save_new
 from workspaces.models import Cluster, ClusterCheck, Project
 from workspaces.models.cluster import CheckState, ClusterState
 
@@ -22,15 +22,22 @@ LONGEST_DNS_LABEL = 63
 
 @transaction.atomic
 def request_check(
-    *, by: User, project: Project, kubeconfig: str, context: str = "", velero_namespace: str = "velero"
+    *,
+    by: User,
+    project: Project,
+    kubeconfig: str,
+    context: str = "",
+    velero_namespace: str = "velero",
+    replaces: Cluster | None = None,
 ) -> ClusterCheck:
-    """Have a kubeconfig tried that belongs to no cluster yet. Raises BadInput(field="kubeconfig") for one we refuse."""
+    """Have a kubeconfig tried: that of a new cluster, or one to replace that of `replaces`. Raises BadInput(field="kubeconfig") for one we refuse."""
     require(by, project, Verb.CLUSTER_CREATE)
     parse_kubeconfig(kubeconfig, context=context or None)
     check = ClusterCheck(
         project=project,
         kubeconfig={"kubeconfig": kubeconfig, "context": context},
         velero_namespace=velero_namespace,
+        cluster=replaces,
         requested_by=by,
         requested_by_name=str(by),
     )
@@ -75,7 +82,12 @@ def register_cluster(*, by: User, check: ClusterCheck, name: str, **basics: obje
 
 def refuse_twice_in_a_tenant(project: Project, uid: str) -> None:
     """Raises BadInput when a cluster of this uid is registered somewhere in the project's tenant."""
-    twin = Cluster.objects.filter(project__tenant_id=project.tenant_id, uid=uid).select_related("project").first()
+    twin = (
+        Cluster.objects.registered()
+        .filter(project__tenant_id=project.tenant_id, uid=uid)
+        .select_related("project")
+        .first()
+    )
     if twin:
         where = "this project" if twin.project_id == project.pk else "another project of your organisation"
         raise BadInput(f"This cluster is registered in {where} already, as {twin.name}.", field="kubeconfig")
@@ -94,3 +106,45 @@ def _connection(check: ClusterCheck) -> Mapping[str, object]:
         "state_reason": check.facts.get("state_reason", ""),
         "seen_at": check.finished_at or timezone.now(),
     }
+
+
+@transaction.atomic
+def update_cluster(*, by: User, cluster: Cluster, **basics: object) -> Cluster:
+    """Change name, description, tags, cloud type or cloud account label. Raises BadInput."""
+    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    for name, value in basics.items():
+        setattr(cluster, name, value)
+    save_changed(cluster, *basics)
+    audit.record(by=by, verb="cluster.update", target=cluster, changed=sorted(basics))
+    return cluster
+
+
+@transaction.atomic
+def replace_kubeconfig(*, by: User, cluster: Cluster, check: ClusterCheck) -> Cluster:
+    """Use the kubeconfig that `check` tried from now on. Raises BadInput unless it reached this very cluster."""
+    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    if check.state != CheckState.COMPLETED or check.facts.get("uid") != cluster.uid:
+        raise BadInput(f"This kubeconfig was not seen to reach {cluster}.", field="kubeconfig")
+    connection = _connection(check)
+    for name, value in connection.items():
+        setattr(cluster, name, value)
+    cluster.retry_at = None
+    save_changed(cluster, *connection, "retry_at")
+    audit.record(by=by, verb="cluster.replace_kubeconfig", target=cluster, server=cluster.server)
+    return cluster
+
+
+@transaction.atomic
+def deregister_cluster(*, by: User, cluster: Cluster, typed_name: str) -> None:
+    """Forget the cluster's credentials and show it no more. Its backups, in rows and bucket, stay.
+
+    Raises BadInput unless `typed_name` is its name.
+    """
+    require(by, cluster.project, Verb.CLUSTER_DELETE)
+    if typed_name != cluster.name:
+        raise BadInput(f"Type {cluster.name} to deregister it.", field="typed_name")
+    cluster.deregistered_at = timezone.now()
+    cluster.kubeconfig = {"kubeconfig": "", "context": ""}
+    cluster.watched_by, cluster.watched_until = "", None
+    cluster.save(update_fields=["deregistered_at", "kubeconfig", "watched_by", "watched_until"])
+    audit.record(by=by, verb="cluster.deregister", target=cluster)

@@ -36,9 +36,15 @@ class ClusterState(models.TextChoices):
 
 
 class ClusterQuerySet(models.QuerySet["Cluster"]):
+    def registered(self) -> Self:
+        """Clusters that are not deregistered."""
+        return self.filter(deregistered_at=None)
+
     def free_to_watch(self, holder: str) -> Self:
         """Clusters this reconciler may watch: its own, and those whose watcher's lease ran out."""
-        return self.filter(Q(watched_by=holder) | Q(watched_until__isnull=True) | Q(watched_until__lt=timezone.now()))
+        return self.registered().filter(
+            Q(watched_by=holder) | Q(watched_until__isnull=True) | Q(watched_until__lt=timezone.now())
+        )
 
     def lease_watch(self, holder: str, seconds: float) -> int:
         """Take or renew the watch over these clusters; how many were taken."""
@@ -76,14 +82,25 @@ class Cluster(models.Model):
     watched_by = models.CharField(max_length=64, blank=True)
     watched_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    deregistered_at = models.DateTimeField(null=True, blank=True)  # its backups stay; it has no kubeconfig any more
 
     objects = ClusterQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
         constraints = [
-            models.UniqueConstraint(fields=["project", "name"], name="cluster_name_once_in_a_project"),
-            models.UniqueConstraint(fields=["project", "uid"], condition=~Q(uid=""), name="cluster_once_in_a_project"),
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                condition=Q(deregistered_at=None),
+                name="cluster_name_once_in_a_project",
+                violation_error_message="A cluster of this name is registered in the project already.",
+            ),
+            models.UniqueConstraint(
+                fields=["project", "uid"],
+                condition=Q(deregistered_at=None) & ~Q(uid=""),
+                name="cluster_once_in_a_project",
+                violation_error_message="This cluster is registered in the project already.",
+            ),
         ]
 
     def __str__(self) -> str:

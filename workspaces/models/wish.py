@@ -63,7 +63,9 @@ class Wish(models.Model):
     message = models.TextField(blank=True)  # a sentence for a person: why it ended so, or what it waits for
     attempt = models.PositiveIntegerField(default=0)
     due_at = models.DateTimeField(null=True, blank=True, default=redrive_time, db_index=True)
-    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     requested_by_name = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

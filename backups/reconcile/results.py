@@ -1,0 +1,68 @@
+"""Warnings and errors of a finished backup or restore: read from the bucket once, kept in the row.
+
+`results` in the row: {"entries": [{"severity", "namespace", "text", "sentence", "remedy", "count"}], "unread": sentence}.
+`namespace` is empty for cluster-scoped objects; `sentence` is empty where the text speaks for itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from backups import storage
+from backups.models import Backup, VeleroWish
+from backups.reconcile.location import target_in
+from backups.reconcile.reading import place_of
+from backups.velero.explain import explain
+from console.lib import outbound
+from console.lib.errors import ConsoleError, clip
+
+MOST = 500
+LARGEST = 4 * 1024 * 1024
+
+
+def read(wish: VeleroWish) -> None:
+    """Fill `results`. What cannot be read is said, and not tried again."""
+    try:
+        results = {"entries": entries(_document(wish)), "unread": ""}
+    except ConsoleError as error:
+        results = {"entries": [], "unread": error.sentence()}
+    type(wish)._default_manager.filter(pk=wish.pk).update(results=results)
+
+
+def _document(wish: VeleroWish) -> Any:
+    placed = place_of(wish)
+    key = storage.backup_results_key if isinstance(wish, Backup) else storage.restore_results_key
+    return storage.read_gzip_json(
+        target_in(placed), key(placed.prefix, wish.object_name), outbound.policy(), max_bytes=LARGEST
+    )
+
+
+def entries(document: Any) -> list[dict[str, Any]]:
+    """Velero's results file (pkg/util/results/result.go: errors and warnings, each {velero, cluster, namespaces}),
+    equal texts counted, errors first."""
+    counted = Counter(found for severity in ("errors", "warnings") for found in _texts(document, severity))
+    return [_entry(*found, count) for found, count in counted.items()][:MOST]
+
+
+def _texts(document: Any, severity: str) -> Iterator[tuple[str, str, str]]:
+    result = document.get(severity) if isinstance(document, dict) else None
+    if not isinstance(result, dict):
+        return
+    spaces = result.get("namespaces") if isinstance(result.get("namespaces"), dict) else {}
+    for namespace, texts in [("", result.get("velero")), ("", result.get("cluster")), *spaces.items()]:
+        for text in texts if isinstance(texts, list) else []:
+            yield severity.removesuffix("s"), clip(namespace, 63), clip(text)
+
+
+def _entry(severity: str, namespace: str, text: str, count: int) -> dict[str, Any]:
+    meaning = explain(text)
+    return {
+        "severity": severity,
+        "namespace": namespace,
+        "text": text,
+        "sentence": meaning.sentence if meaning.known else "",
+        "remedy": meaning.remedy,
+        "count": count,
+    }
