@@ -52,15 +52,11 @@ class RealCluster:
         return ClusterAccess(self.server, "real", "real", "user", ca_data=self.ca_data, token=token)
 
     def stop(self) -> None:
-        """End the processes that were started here."""
-        for process in reversed(self.processes):
-            process.terminate()
+        """End the processes that were started here, without ceremony: nothing of them is kept."""
         for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(10)
+            process.kill()
+        for process in self.processes:
+            process.wait(20)
 
 
 def start(binaries: Path, directory: Path) -> RealCluster:

@@ -420,17 +420,21 @@ class TestWatch:
         assert events[0]["object"]["code"] == 410
         assert events[0]["object"]["reason"] == "Expired"
 
-    def test_bookmarks_carry_a_version_and_nothing_else(self, target: Target, connection: Connection) -> None:
+    def test_a_bookmark_carries_the_version_of_what_happened_elsewhere(
+        self, target: Target, connection: Connection
+    ) -> None:
         connection.create(target.backups(), backup("a"))
         version = connection.list_page(target.backups())["metadata"]["resourceVersion"]
         watch = connection.open_watch(
-            target.backups(), read_timeout=10, resourceVersion=version, timeoutSeconds=3, allowWatchBookmarks=True
+            target.backups(), read_timeout=10, resourceVersion=version, timeoutSeconds=4, allowWatchBookmarks=True
         )
+        elsewhere = custom("velero.io", "v1", "backups", "default")
+        other = connection.create(elsewhere, backup("") | {"metadata": {"generateName": "elsewhere-"}})
         events = list(watch.events())
         watch.close()
-        assert {event["type"] for event in events} <= {"BOOKMARK"}
-        assert all(event["object"]["metadata"]["resourceVersion"] for event in events)
-        assert events
+        assert [event["type"] for event in events] == ["BOOKMARK"]
+        assert events[0]["object"]["metadata"] == {"resourceVersion": other["metadata"]["resourceVersion"]}
+        connection.delete(f"{elsewhere}/{other['metadata']['name']}")
 
 
 def test_a_list_token_that_expired_is_told_as_expired(fake_cluster: Any) -> None:

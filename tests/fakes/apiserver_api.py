@@ -119,7 +119,7 @@ def event_lines(call: Call, change: Change) -> list[bytes]:
 def bookmark(call: Call, version: int) -> dict[str, Any]:
     """Nothing happened up to `version`."""
     assert call.resource is not None
-    metadata = {"resourceVersion": str(version), "creationTimestamp": None}
+    metadata = {"resourceVersion": str(version)}
     body = {"kind": call.resource.kind, "apiVersion": call.resource.api_version, "metadata": metadata}
     return {"type": "BOOKMARK", "object": body}
 

@@ -162,6 +162,8 @@ async def _follow(
 ) -> None:
     loop = asyncio.get_running_loop()
     end = loop.time() + float(call.request.query.get("timeoutSeconds") or 1800)
+    bookmarks = call.request.query.get("allowWatchBookmarks") in ("true", "1")
+    told = cluster.store.version  # a bookmark is worth sending only when something happened elsewhere
     limit = fault.events if fault is not None and fault.action in ("cut_watch", "end_watch") else None
     sent = 0
     waiting = list(backlog)
@@ -182,8 +184,9 @@ async def _follow(
             waiting = api.event_lines(call, change)
         except TimeoutError:
             waiting = []
-            if call.request.query.get("allowWatchBookmarks") in ("true", "1") and queue.empty():
-                _write_chunk(writer, api.bookmark(call, cluster.store.version))
+            if bookmarks and queue.empty() and cluster.store.version > told:
+                told = cluster.store.version
+                _write_chunk(writer, api.bookmark(call, told))
             if loop.time() >= end and queue.empty():
                 return
 
