@@ -37,9 +37,10 @@ class StorageTarget:
         """The prefix without slashes at its ends."""
         return self.prefix.strip("/")
 
-    def below(self, *parts: str) -> str:
-        """A key under the prefix."""
-        return "/".join(part for part in (self.base, *parts) if part)
+    @property
+    def folder(self) -> str:
+        """The prefix as keys begin with it: with a slash at its end, or empty."""
+        return f"{self.base}/" if self.base else ""
 
 
 def check(target: StorageTarget) -> None:
@@ -74,9 +75,7 @@ def _check_url(text: str) -> None:
     except ValueError:
         complete = False
     if not complete or parts.username or any(character.isspace() for character in text):
-        raise BadInput(
-            "The S3 URL is not one.", field="s3_url", remedy="Write it like https://minio.example.com:9000."
-        )
+        raise BadInput("The S3 URL is not one.", field="s3_url", remedy="Write it like https://minio.example.com:9000.")
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise BadInput(
             "The S3 URL has something behind the host, which Velero cannot use.",

@@ -1,0 +1,66 @@
+"""Object storage, as far as the console looks into it itself: trying a location, reading what Velero wrote.
+
+    target       where and with which keys; checked before anything is sent
+    probe        reach, sign in, list, write, read, delete: each step with cause and remedy
+    occupation   does somebody's Velero write here already
+    reading      objects, gzipped logs and JSON, all bounded
+    layout       where Velero puts what
+    trouble      what can go wrong, as sentences and as `console.lib.errors`
+    store        what a kind of store must do; `s3` does it, the only door to boto3
+
+Pure: knows neither Django nor our rows; raises only `console.lib.errors`. The SDK is imported at the first call.
+"""
+
+from __future__ import annotations
+
+from backups.storage.layout import (
+    backup_contents_key,
+    backup_folder,
+    backup_log_key,
+    backup_metadata_key,
+    backup_resource_list_key,
+    backup_results_key,
+    backup_volumes_key,
+    pod_volume_backups_key,
+    restore_folder,
+    restore_log_key,
+    restore_resource_list_key,
+    restore_results_key,
+)
+from backups.storage.occupation import Occupation, occupied
+from backups.storage.probe import ProbeStep, probe
+from backups.storage.reading import (
+    anything_below,
+    fetch_backup_object,
+    fetch_pod_volume_backups,
+    open_gzip_lines,
+    read_gzip_json,
+    read_object,
+)
+from backups.storage.target import StorageTarget
+
+__all__ = [
+    "Occupation",
+    "ProbeStep",
+    "StorageTarget",
+    "anything_below",
+    "backup_contents_key",
+    "backup_folder",
+    "backup_log_key",
+    "backup_metadata_key",
+    "backup_resource_list_key",
+    "backup_results_key",
+    "backup_volumes_key",
+    "fetch_backup_object",
+    "fetch_pod_volume_backups",
+    "occupied",
+    "open_gzip_lines",
+    "pod_volume_backups_key",
+    "probe",
+    "read_gzip_json",
+    "read_object",
+    "restore_folder",
+    "restore_log_key",
+    "restore_resource_list_key",
+    "restore_results_key",
+]

@@ -1,0 +1,183 @@
+"""Trying a location step by step, as a person watches: what works, what does not, why, and what to do next.
+
+A step that fails ends the run, but for one case: keys that may not list are tried for writing all the same, so that
+every missing right is named in one go. The probe object lies below the location's base prefix and never below a
+cluster's leaf prefix, where Velero would call its folder foreign and go Unavailable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from backups.storage.layout import PROBE
+from backups.storage.store import Listing, Store, opened
+from backups.storage.target import StorageTarget
+from backups.storage.trouble import Kind, StoreError, Trouble, sentences
+from console.lib.addresses import AddressPolicy
+from console.lib.errors import ConsoleError
+
+Outcome = Literal["pass", "fail", "skipped", "warning"]
+
+TITLES = {
+    "endpoint": "Reach the endpoint",
+    "tls": "Secure connection (TLS)",
+    "sign_in": "Sign in",
+    "bucket": "The bucket exists",
+    "region": "The region is right",
+    "list": "List objects",
+    "write": "Write an object",
+    "read": "Read it back",
+    "delete": "Delete it",
+}
+_NOT_TRIED = "Not tried, because of what went wrong before."
+_TLS_KINDS = frozenset(kind for kind in Kind if kind.startswith("tls_")) | {Kind.PLAIN_PORT}
+_SIGN_IN_KINDS = frozenset({Kind.KEY_UNKNOWN, Kind.SECRET_WRONG, Kind.TOKEN_EXPIRED, Kind.CLOCK})
+_BUCKET_KINDS = frozenset({Kind.NO_BUCKET, Kind.PATH_STYLE, Kind.NAME_UNKNOWN, Kind.TLS_OTHER_NAME, Kind.NOT_S3})
+
+
+@dataclass(frozen=True)
+class ProbeStep:
+    """One line of the result. `cause` and `remedy` are for a person; empty for a plain pass."""
+
+    id: str
+    title: str
+    outcome: Outcome
+    cause: str = ""
+    remedy: str = ""
+
+
+def probe(target: StorageTarget, policy: AddressPolicy) -> Iterator[ProbeStep]:
+    """Yields each step as soon as it is known, all nine of `TITLES` in the end. Never raises.
+
+    Closing the iterator early removes the probe object.
+    """
+    seen: set[str] = set()
+    try:
+        with opened(target, policy, attempts=1) as store:
+            for step in _Probe(store, target).run():
+                seen.add(step.id)
+                yield step
+    except ConsoleError as error:
+        step = _step("endpoint", "fail", error.message, error.remedy)
+        seen.add(step.id)
+        yield step
+    yield from (_step(id, "skipped", _NOT_TRIED) for id in TITLES if id not in seen)
+
+
+def _step(id: str, outcome: Outcome = "pass", cause: str = "", remedy: str = "") -> ProbeStep:
+    return ProbeStep(id, TITLES[id], outcome, cause, remedy)
+
+
+class _Probe:
+    def __init__(self, store: Store, target: StorageTarget) -> None:
+        self._store = store
+        self._target = target
+
+    def run(self) -> Iterator[ProbeStep]:
+        """Steps until one fails; the caller adds what was not tried."""
+        trouble = self._trouble(self._store.reach)
+        yield from self._connection(trouble)
+        if trouble is None:
+            try:
+                listing: Listing | Trouble = self._store.list(self._target.folder, limit=1)
+            except StoreError as error:
+                listing = error.trouble
+            yield from self._bucket(listing)
+            if isinstance(listing, Listing) or listing.kind is Kind.DENIED:
+                yield from self._round_trip()
+
+    def _connection(self, trouble: Trouble | None) -> Iterator[ProbeStep]:
+        if trouble is not None and trouble.kind not in _TLS_KINDS:
+            yield self._failed("endpoint", trouble)
+            return
+        yield _step("endpoint")
+        if trouble is not None:
+            yield self._failed("tls", trouble)
+        elif self._target.s3_url.startswith("http://"):
+            yield _step(
+                "tls",
+                "warning",
+                "The S3 URL says http, so keys and backups can be read on the way.",
+                "Use https unless the network is your own.",
+            )
+        else:
+            yield _step("tls")
+
+    def _bucket(self, listing: Listing | Trouble) -> Iterator[ProbeStep]:
+        """What one listing says about keys, bucket, region and rights: S3 checks them in this order."""
+        if isinstance(listing, Listing):
+            yield from (_step("sign_in"), _step("bucket"), self._region(listing.region), _step("list"))
+        elif listing.kind in _SIGN_IN_KINDS:
+            yield self._failed("sign_in", listing)
+        elif listing.kind is Kind.REGION:
+            # Stores look at the region before they look at the keys.
+            yield _step("sign_in", "skipped", "This shows only when the region is right.")
+            yield from (_step("bucket"), self._failed("region", listing))
+        elif listing.kind in _BUCKET_KINDS:
+            yield from (_step("sign_in"), self._failed("bucket", self._by_host_name(listing)))
+        elif listing.kind is Kind.DENIED:
+            unknown = "This shows only when the keys may list."
+            yield from (_step("sign_in"), _step("bucket", "skipped", unknown), _step("region", "skipped", unknown))
+            yield self._failed("list", listing)
+        else:
+            yield self._failed("sign_in", listing)
+
+    def _by_host_name(self, trouble: Trouble) -> Trouble:
+        """The endpoint was reached, so a name or certificate that fails now is the bucket's own host name."""
+        named = trouble.kind in (Kind.NAME_UNKNOWN, Kind.TLS_OTHER_NAME)
+        return Trouble(Kind.PATH_STYLE) if named and not self._target.path_style else trouble
+
+    def _region(self, said: str) -> ProbeStep:
+        if said and said != self._target.region:
+            return self._failed("region", Trouble(Kind.REGION, region=said))
+        return _step("region", cause="" if said else "The store does not say its region.")
+
+    def _round_trip(self) -> Iterator[ProbeStep]:
+        """Write, read back, delete; whatever happens, the object goes."""
+        key, body = f"{self._target.folder}{PROBE}/{secrets.token_hex(16)}", secrets.token_bytes(64)
+        written = False
+        try:
+            trouble = self._trouble(lambda: self._store.put(key, body))
+            written = trouble is None or trouble.kind in (Kind.NO_ANSWER, Kind.CLOSED)
+            yield self._result("write", trouble)
+            if trouble is not None:
+                return
+            yield self._read_back(key, body)
+            trouble = self._trouble(lambda: self._store.delete(key))
+            written = trouble is not None
+            yield self._result("delete", trouble, f" The object {key} is left in the bucket." if trouble else "")
+        finally:
+            if written:
+                with contextlib.suppress(StoreError):
+                    self._store.delete(key)
+
+    def _read_back(self, key: str, body: bytes) -> ProbeStep:
+        try:
+            found = self._store.get(key)
+            try:
+                same = found.read(len(body) + 1) == body
+            finally:
+                found.close()
+        except StoreError as error:
+            return self._failed("read", error.trouble)
+        if same:
+            return _step("read")
+        return _step("read", "fail", "What was read is not what was written.", "Look for a cache before the store.")
+
+    def _trouble(self, call: Callable[[], None]) -> Trouble | None:
+        try:
+            call()
+        except StoreError as error:
+            return error.trouble
+        return None
+
+    def _result(self, id: str, trouble: Trouble | None, addition: str = "") -> ProbeStep:
+        return _step(id) if trouble is None else self._failed(id, trouble, addition)
+
+    def _failed(self, id: str, trouble: Trouble, addition: str = "") -> ProbeStep:
+        cause, remedy = sentences(trouble, self._target)
+        return _step(id, "fail", cause + addition, remedy)
