@@ -152,15 +152,22 @@ def _look_up(host: str, port: int) -> list[Destination]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, ValueError, OverflowError) as error:
-        raise Unreachable(
-            f"The name {clip(host, 120)} cannot be resolved.",
-            remedy="Check the spelling, and that the console's DNS knows it.",
-        ) from error
-    return [
+        raise _unresolved(host) from error
+    destinations = [
         Destination(family, cast("tuple[Any, ...]", sockaddr))
         for family, _, _, _, sockaddr in found
         if family in (socket.AF_INET, socket.AF_INET6)
     ]
+    if not destinations:
+        raise _unresolved(host)
+    return destinations
+
+
+def _unresolved(host: str) -> Unreachable:
+    return Unreachable(
+        f"The name {clip(host, 120)} cannot be resolved.",
+        remedy="Check the spelling, and that the console's DNS knows it.",
+    )
 
 
 def _addresses_of(host: str, port: int) -> set[Address]:
