@@ -15,9 +15,10 @@ from __future__ import annotations
 import contextlib
 import os
 import ssl
+import threading
 import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from botocore.awsrequest import AWSHTTPConnectionPool, AWSHTTPSConnectionPool
@@ -40,6 +41,7 @@ LONGEST_ANSWER = 30.0
 LONGEST_OBJECT = 300.0
 LARGEST_ANSWER = 8 * 1024 * 1024
 _CHUNK = 64 * 1024
+_MAKING = threading.Lock()
 
 
 class S3Store:
@@ -48,7 +50,7 @@ class S3Store:
     def __init__(self, target: StorageTarget, policy: AddressPolicy, *, attempts: int) -> None:
         self._target = target
         with _troubles():
-            self._http = _GuardedSession(policy, _authorities(target))
+            self._http = _GuardedSession(policy, _authorities(target.ca_pem or ""))
             self._client = _client(target, attempts)
             self._client._endpoint.http_session = self._http
 
@@ -171,16 +173,20 @@ def _bounded(raw: Any, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _authorities(target: StorageTarget) -> ssl.SSLContext:
-    """What signs the store's certificate: public authorities, this machine's, and those of the target."""
+@lru_cache(maxsize=64)
+def _authorities(ca_pem: str) -> ssl.SSLContext:
+    """What may sign the store's certificate: public authorities, this machine's, and those pasted with the location.
+
+    Kept, because reading them takes a tenth of a second.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context would obey SSLKEYLOGFILE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs()
     with contextlib.suppress(OSError):
         context.load_verify_locations(cafile=get_cert_path(True))
-    if target.ca_pem:
+    if ca_pem:
         try:
-            context.load_verify_locations(cadata=target.ca_pem)
+            context.load_verify_locations(cadata=ca_pem)
         except (ssl.SSLError, ValueError) as error:
             raise StoreError(_bad_certificate()) from error
     return context
@@ -196,15 +202,16 @@ def _bad_certificate() -> Trouble:
 
 
 def _client(target: StorageTarget, attempts: int) -> Any:
-    client = _session().create_client(
-        "s3",
-        region_name=target.region,
-        endpoint_url=target.s3_url.rstrip("/") or None,
-        aws_access_key_id=target.access_key,
-        aws_secret_access_key=target.secret_key,
-        aws_session_token=target.session_token or None,
-        config=_config(target, attempts),
-    )
+    with _MAKING:  # a Session is not safe to share between threads, its clients are
+        client = _session().create_client(
+            "s3",
+            region_name=target.region,
+            endpoint_url=target.s3_url.rstrip("/") or None,
+            aws_access_key_id=target.access_key,
+            aws_secret_access_key=target.secret_key,
+            aws_session_token=target.session_token or None,
+            config=_config(target, attempts),
+        )
     client.meta.events.register_last("before-parameter-build.s3", _stay_here)
     return client
 
@@ -229,22 +236,18 @@ def _stay_here(context: dict[str, Any], **_: Any) -> None:
     context.setdefault("s3_redirect", {})["redirected"] = True
 
 
+@cache
 def _session() -> Session:
-    """A session that reads no environment and no file, and has no keys of its own."""
+    """The SDK's own models and defaults: reads no environment and no file, has no keys, finds none."""
     names = {
         name: (None, None, default, convert) for name, (_, _, default, convert) in Session.SESSION_VARIABLES.items()
     }
     nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
     session = Session(session_vars={**names, **nowhere})
     session.register_component("credential_provider", CredentialResolver([]))
-    session.register_component("data_loader", _loader())
+    models = Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    session.register_component("data_loader", models)
     return session
-
-
-@cache
-def _loader() -> Loader:
-    """The SDK's own models, read once per process; never those of `~/.aws/models`."""
-    return Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
 @contextlib.contextmanager

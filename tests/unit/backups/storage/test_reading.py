@@ -246,7 +246,9 @@ def hostile_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
             "HTTPS_PROXY": elsewhere,
         }.items():
             monkeypatch.setenv(name, value)
+        s3._session.cache_clear()  # made anew, under this environment
         yield reached
+        s3._session.cache_clear()
 
 
 def test_the_consoles_own_identity_is_never_used(hostile_environment: list[str]) -> None:

@@ -107,6 +107,7 @@ def test_what_is_odd_is_said() -> None:
     assert "status is not a JSON object." in read_location({"status": "fine"}).oddities
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(odd_objects)
 def test_no_object_makes_a_reader_fail_or_gives_what_a_row_cannot_hold(obj: object) -> None:
