@@ -73,11 +73,14 @@ def state_of_phase(phase: str) -> State:
 
 
 def may_become(current: State, following: State) -> bool:
-    """Whether the step is legal. Staying where one is always is; leaving a terminal state never is."""
-    return current == following or following in _NEXT.get(current, frozenset())
+    """Whether the step is legal. An open state may be written again; a terminal one is never written again."""
+    return following in _NEXT.get(current, frozenset()) or (current == following and current not in TERMINAL)
 
 
 def object_name(name: str) -> str:
-    """`<name>-<8 random characters>`: unique in the whole fleet, because Velero matches backups by name only."""
+    """`<name>-<8 random characters>`: unique in the whole fleet, because Velero matches backups by name only.
+
+    A name that is too long is cut here and refused where it is saved.
+    """
     alphabet = string.ascii_lowercase + string.digits
-    return f"{name}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"
+    return f"{name[:LONGEST_NAME]}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"

@@ -87,6 +87,7 @@ class LocationCheck(Wish):
     tenant_path = "project__tenant"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.check_location"
+    most_attempts = 3
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     location = models.ForeignKey(BackupLocation, null=True, blank=True, on_delete=models.CASCADE, related_name="checks")
@@ -161,6 +162,7 @@ class VeleroWish(Wish):
 
     terminal = lifecycle.TERMINAL
     sources = staticmethod(_sources)
+    asked = False  # not a column: whether this attempt knows what earlier ones left in the cluster
 
     object_name = models.CharField(max_length=63, unique=True)
     submission = models.UUIDField(default=uuid.uuid4, unique=True)  # of the form: submitted twice, it makes one row
@@ -264,6 +266,7 @@ class Reading(Wish):
     tenant_path = "project__tenant"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.read"
+    most_attempts = 3
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     backup = models.ForeignKey(Backup, null=True, blank=True, on_delete=models.CASCADE, related_name="+")

@@ -24,6 +24,7 @@ def main() -> None:
     var = Path(os.environ.get("DRYDOCK_VAR", HERE.parent / "var")).resolve()
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
     _refuse_taken(host, port)
+    os.umask(0o077)  # database, logs and sockets are for this user alone
     keys.ensure(var)
     (var / "log").mkdir(mode=0o700, exist_ok=True)
     os.environ.update(_environment(var, host, port))

@@ -69,6 +69,8 @@ def _refuse_impossible(
 ) -> None:
     if location.project_id != cluster.project_id:
         raise BadInput("Choose a backup location of the cluster's project.", field="location")
+    if cluster.deregistered_at:
+        raise BadInput(f"{cluster} is not registered any more.", field="cluster")
     if cluster.state == ClusterState.VELERO_MISSING:
         raise BadInput(
             f"Velero is not installed in {cluster} (namespace {cluster.velero_namespace}).",

@@ -28,7 +28,7 @@ def request_check(*, by: User, project: Project, **draft: Any) -> LocationCheck:
     """
     require(by, project, Verb.LOCATION_CREATE)
     _refuse_hopeless(draft)
-    draft.setdefault("prefix", default_prefix(project))
+    draft["prefix"] = draft.get("prefix", "").strip("/") or default_prefix(project)
     check = LocationCheck(project=project, draft=draft, requested_by=by, requested_by_name=str(by))
     return _send(by, check)
 

@@ -67,6 +67,8 @@ def request_restore(  # noqa: PLR0913 - the form's fields
 def _refuse_impossible(backup: Backup, target: Cluster, namespaces: Sequence[str], mapping: dict[str, str]) -> None:
     if target.project_id != backup.project_id:
         raise BadInput("Choose a target cluster of the backup's project.", field="target")
+    if target.deregistered_at:
+        raise BadInput(f"{target} is not registered any more.", field="target")
     if backup.state not in lifecycle.RESTORABLE:
         raise BadInput("Only a completed or partially failed backup can be restored.", field="backup")
     if target.state == ClusterState.VELERO_MISSING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -20,7 +20,7 @@ from backups.velero.objects import create_once
 from backups.velero.secret import repository_password
 from console.kube.connection import Connection
 from console.lib import outbound
-from console.lib.errors import AlreadyThere, ConsoleError, Missing, Refused, TryLater
+from console.lib.errors import AlreadyThere, ConsoleError, Missing, Refused, TryLater, Unreachable
 from workspaces.connections import connected
 
 log = structlog.get_logger(__name__)
@@ -103,7 +103,17 @@ def _volume_records(backup: Backup, placed: PlacedLocation) -> Iterable[Raw]:
             return list(pod_volume_backups(source, backup.cluster.velero_namespace, backup.object_name))
     except ConsoleError as error:
         log.info("the source cluster does not give the volume records", reason=error.message)
-    return storage.fetch_pod_volume_backups(target_in(placed), placed.prefix, backup.object_name, outbound.policy())
+    with _asked_elsewhere():
+        return storage.fetch_pod_volume_backups(target_in(placed), placed.prefix, backup.object_name, outbound.policy())
+
+
+@contextlib.contextmanager
+def _asked_elsewhere() -> Iterator[None]:
+    """Not the target is asked here: that there is no connection says nothing about the target."""
+    try:
+        yield
+    except Unreachable as error:
+        raise TryLater(error.message, remedy=error.remedy, retry_after=error.retry_after) from error
 
 
 def _same_repository_password(target: Connection, restore: Restore) -> None:
@@ -124,7 +134,7 @@ def _same_repository_password(target: Connection, restore: Restore) -> None:
 
 def _bring_snapshot_locations(target: Connection, restore: Restore, placed: PlacedLocation, raw: Raw) -> None:
     source = restore.backup.cluster
-    with connected(source) as connection:
+    with _asked_elsewhere(), connected(source) as connection:
         for name in raw.get("spec", {}).get("volumeSnapshotLocations") or []:
             found = connection.get(names.path("volumesnapshotlocations", source.velero_namespace, name))
             ours = our_labels(restore.backup)

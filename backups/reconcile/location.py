@@ -30,7 +30,7 @@ from console.lib import outbound
 from console.lib.errors import ConsoleError, Missing, Refused, TryLater
 from workspaces.models import Cluster, Overtaken
 
-VERDICT_WITHIN = 8.0  # seconds; measured 0.25 to 2 s on a busy machine
+VERDICT_WITHIN = 4.0  # seconds; measured 0.25 to 2 s on a busy machine. A worker that waits serves nobody else
 LOOK_EVERY = 0.2
 
 

@@ -10,6 +10,7 @@ Every round, in this order:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import socket
@@ -21,6 +22,7 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from django.db import DatabaseError
 from django.db import connection as database
 from django.db.models import Q
 from django.utils import timezone
@@ -29,12 +31,12 @@ from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish
 from backups.reconcile import location as locations
 from backups.reconcile import observation
-from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look
+from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue
 from workspaces.connections import access_to, note_seen, note_unreachable
-from workspaces.models import Cluster, ClusterCheck, Wish
+from workspaces.models import Cluster, ClusterCheck, Overtaken, Wish
 from workspaces.models.cluster import ClusterState
 
 log = structlog.get_logger(__name__)
@@ -45,6 +47,7 @@ IDLE_EVERY = 45.0
 UPKEEP_EVERY = 5.0
 REDRIVE_AGAIN = timedelta(seconds=15)
 READ_RESULTS_WITHIN = timedelta(hours=1)
+ALLOWANCE = timedelta(seconds=5)  # for clocks of workers that differ from ours
 KEEP_RESTORES = timedelta(days=30)
 WISHES: dict[type[Wish], QueueName] = {
     Backup: "commands",
@@ -90,6 +93,7 @@ class Reconciler:
     def _upkeep(self) -> None:
         Cluster.objects.lease_watch(self.holder, LEASE)
         observation.flag_not_picked_up()
+        observation.end_orphans()
         send_reading_of_results()
         send_tidying()
         spool.sweep()
@@ -124,9 +128,15 @@ class Reconciler:
     def _write(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
             try:
-                write(self.heard.get(timeout=left))
+                heard = self.heard.get(timeout=left)
             except queue.Empty:
                 return
+            try:
+                write(heard)
+            except DatabaseError:
+                raise
+            except Exception:  # one odd object must not keep the others from being written
+                log.exception("could not be written", cluster=str(heard.cluster), heard=type(heard).__name__)
 
     def _stop(self) -> None:
         for watcher in self.watchers.values():
@@ -149,12 +159,20 @@ def redrive() -> int:
     sent = 0
     for model, queue_name in WISHES.items():
         for wish in model._default_manager.due().order_by("due_at")[:500]:  # type: ignore[attr-defined]
+            if wish.is_hopeless:
+                _give_up(wish)
+                continue
             mine = model._default_manager.filter(pk=wish.pk, attempt=wish.attempt, due_at=wish.due_at)
             if mine.update(due_at=timezone.now() + REDRIVE_AGAIN):
                 metrics.redriven_total.labels(model._meta.model_name).inc()
                 enqueue(wish.job, wish.pk, wish.attempt, queue=queue_name)
                 sent += 1
     return sent
+
+
+def _give_up(wish: Wish) -> None:
+    with contextlib.suppress(Overtaken):
+        wish.give_up()
 
 
 def send_reading_of_results() -> None:
@@ -169,7 +187,9 @@ def send_reading_of_results() -> None:
 def send_tidying() -> None:
     """Have old restores tidied up, one message a round each."""
     old = timezone.now() - KEEP_RESTORES
-    for restore in Restore.objects.filter(finished_at__lt=old, tidied_at=None).exclude(object_uid="")[:20]:
+    reachable = Cluster.objects.registered().quiet_breaker()
+    left = Restore.objects.filter(finished_at__lt=old, tidied_at=None, cluster__in=reachable)
+    for restore in left.order_by("finished_at")[:20]:
         enqueue("backups.jobs.tidy_restore", restore.pk, restore.attempt, queue="slow")
 
 
@@ -192,14 +212,13 @@ def _open_rows(cluster: uuid.UUID, kind: str) -> partial[object]:
 
 
 def _write_changed(heard: Changed) -> None:
-    name = heard.object.get("metadata", {}).get("name", "")
-    for wish in _open_rows(heard.cluster, heard.kind)(object_name=name):  # type: ignore[attr-defined]
-        observation.vanished(wish) if heard.gone else observation.observe(wish, heard.object)
+    for wish in _open_rows(heard.cluster, heard.kind)(object_name=name_of(heard.object)):  # type: ignore[attr-defined]
+        observation.removed(wish, heard.object) if heard.gone else observation.observe(wish, heard.object)
 
 
 def _write_listed(heard: Listed) -> None:
     note_answer(heard.cluster)
-    settled = timezone.now() - timedelta(seconds=10)  # one submitted while the list was being read may not be in it
+    settled = heard.began - ALLOWANCE  # one submitted while the list was being read may not be in it
     for wish in _open_rows(heard.cluster, heard.kind)():  # type: ignore[attr-defined]
         if raw := heard.objects.get(wish.object_name):
             observation.observe(wish, raw)

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django.utils import timezone
 
-from backups.lifecycle import TERMINAL, State, may_become, state_of_phase
+from backups.lifecycle import OPEN, TERMINAL, State, may_become, state_of_phase
 from backups.models import Backup, Restore, VeleroWish
 from backups.velero.backup import BackupReport, read_backup
 from backups.velero.explain import explain_all
@@ -26,7 +26,7 @@ KINDS: dict[str, type[VeleroWish]] = {"backup": Backup, "restore": Restore}
 
 def observe(wish: VeleroWish, raw: Raw) -> None:
     """Write what the object says. A row that has ended, or an object that is somebody else's, is left alone."""
-    report = read_backup(raw) if isinstance(wish, Backup) else read_restore(raw)
+    report = _read(wish, raw)
     if report.request_id != str(wish.pk) or not may_become(State(wish.state), state_of_phase(report.phase)):
         return  # somebody else's object, a row that has ended, or an event from before what the row says already
     values = _values(report)
@@ -37,11 +37,31 @@ def observe(wish: VeleroWish, raw: Raw) -> None:
         observe(wish, raw)
 
 
+def removed(wish: VeleroWish, raw: Raw) -> None:
+    """The object was removed; `raw` is its last state, which may be an end that was not heard of before."""
+    report = _read(wish, raw)
+    if report.request_id == str(wish.pk):
+        observe(wish, raw)
+        vanished(wish)
+
+
 def vanished(wish: VeleroWish) -> None:
     """The object is gone from the cluster although nobody here removed it."""
     kind = wish._meta.verbose_name
     sentence = f"The {kind} object {wish.object_name} vanished from the cluster before Velero finished it."
     _write(wish, {"state": State.FAILED, "message": sentence})
+
+
+def end_orphans() -> int:
+    """Nobody looks into a deregistered cluster any more: what was open there ends, and says why."""
+    ended = 0
+    for model in KINDS.values():
+        for wish in model._default_manager.filter(state__in=OPEN, cluster__deregistered_at__isnull=False):
+            cluster = wish.cluster  # type: ignore[attr-defined]  # Backup and Restore have one
+            sentence = f"{cluster} was deregistered before this ended; what became of it there is not known."
+            begun = State(wish.state) != State.REQUESTED
+            ended += _write(wish, {"state": State.FAILED if begun else State.REJECTED, "message": sentence})
+    return ended
 
 
 def flag_not_picked_up() -> int:
@@ -53,6 +73,10 @@ def flag_not_picked_up() -> int:
             _write(wish, {"message": not_picked_up(str(wish.cluster))})  # type: ignore[attr-defined]
             flagged += 1
     return flagged
+
+
+def _read(wish: VeleroWish, raw: object) -> Report:
+    return read_backup(raw) if isinstance(wish, Backup) else read_restore(raw)
 
 
 def _values(report: Report) -> dict[str, Any]:

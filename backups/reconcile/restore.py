@@ -13,10 +13,13 @@ from backups.reconcile.backup import CLUSTER_RESOURCES
 from backups.reconcile.submission import begin, note_submitted, our_labels, settled, submitting
 from backups.velero.backup import delete_backup_object
 from backups.velero.location import delete_location
+from backups.velero.objects import is_gone
 from backups.velero.restore import RestoreRequest, create_restore, delete_restore, get_restore, restore_manifest
 from backups.velero.secret import delete_secret
 from console.kube.connection import Connection
+from console.lib.errors import TryLater
 from workspaces.connections import connected
+from workspaces.models import WishQuerySet
 
 
 def submit(restore: Restore) -> None:
@@ -59,10 +62,16 @@ def manifest(restore: Restore) -> dict[str, object]:
 
 def tidy(restore: Restore) -> None:
     """Remove what an old restore left in its target: the Restore, then, when no other needs them, the adopted
-    Backup and the ReadOnly location. In this order: Velero deletes a Restore's files through its location."""
+    Backup and the ReadOnly location. In this order: Velero deletes a Restore's files through its location.
+
+    Raises TryLater while Velero is still at it.
+    """
     namespace = restore.cluster.velero_namespace
     with connected(restore.cluster) as target:
-        delete_restore(target, namespace, restore.object_name)
+        if restore.object_uid:  # without one none of ours came to be
+            delete_restore(target, namespace, restore.object_name)
+            if not is_gone(target, "restores", namespace, restore.object_name):
+                raise TryLater(f"Velero in {restore.cluster} has not removed the restore yet.")
         if restore.is_elsewhere and not _others_of(restore).filter(backup=restore.backup).exists():
             delete_backup_object(target, namespace, restore.backup.object_name)
         if restore.is_elsewhere and not _others_of(restore).exists():
@@ -70,10 +79,11 @@ def tidy(restore: Restore) -> None:
     Restore.objects.filter(pk=restore.pk).update(tidied_at=timezone.now())
 
 
-def _others_of(restore: Restore) -> object:
+def _others_of(restore: Restore) -> WishQuerySet[Restore]:
     same_place = {"cluster": restore.cluster, "backup__location": restore.backup.location}
-    others = Restore.objects.filter(tidied_at=None, backup__cluster=restore.backup.cluster, **same_place)
-    return others.exclude(pk=restore.pk)
+    left = Restore.objects.filter(tidied_at=None, backup__cluster=restore.backup.cluster, **same_place)
+    others: WishQuerySet[Restore] = left.exclude(pk=restore.pk)
+    return others
 
 
 def _withdraw(target: Connection, restore: Restore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -48,7 +49,7 @@ def _explain(wish: VeleroWish, error: ConsoleError) -> None:
         _quietly(wish.write, state=State.UNKNOWN, due_at=soon, message=error.sentence())
     elif isinstance(error, TryLater):
         _quietly(wish.wait, max(error.retry_after, pause(wish.attempt)), error.sentence())
-    elif wish.state == State.UNKNOWN:  # the question was refused, so whether the object is there is still open
+    elif wish.state != State.REQUESTED and not wish.asked:  # whether an earlier attempt made the object is still open
         _quietly(wish.wait, pause(wish.attempt), error.sentence())
     else:
         _quietly(wish.write, state=State.REJECTED, message=error.sentence())
@@ -71,13 +72,15 @@ def settled(wish: VeleroWish, get: Callable[[], Report]) -> bool:
 
     An unanswered request is not a refused one: before anything is sent again, the cluster is asked by name.
     """
-    if wish.attempt <= 1:
-        return False
-    try:
-        note_submitted(wish, get())
-    except Missing:
-        return False
-    return True
+    if wish.attempt > 1:
+        with contextlib.suppress(Missing):
+            report = get()
+            wish.asked = True
+            begin(wish)
+            note_submitted(wish, report)
+            return True
+    wish.asked = True
+    return False
 
 
 def begin(wish: VeleroWish) -> None:

@@ -11,12 +11,14 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from backups.velero import names
 from backups.velero.location import LocationReport, read_location
+from backups.velero.reading import Fields
 from console.kube.connection import Connection, connect
 from console.kube.facts import cluster_uid
 from console.kube.kubeconfig import ClusterAccess
@@ -53,11 +55,12 @@ class Changed:
 
 @dataclass(frozen=True)
 class Listed:
-    """All objects of a kind, by name. What is not among them does not exist."""
+    """All objects of a kind, by name. What is not among them did not exist when the list began."""
 
     cluster: uuid.UUID
     kind: str
     objects: Mapping[str, Raw] = field(repr=False)
+    began: datetime
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Lost:
 
 
 Heard = Changed | Listed | Verdicts | Lost
+
+
+def name_of(raw: Raw) -> str:
+    """An object's name; empty for something that has none."""
+    return Fields(raw).text("metadata.name")
 
 
 def _open(place: Place) -> Connection:
@@ -109,13 +117,15 @@ class Watcher(threading.Thread):
 
     def _listen(self, connection: Connection) -> None:
         listing: dict[str, Raw] = {}
+        quiet_since = datetime.now(UTC)  # a list that is begun anew begins after the last event
         for event in list_then_watch(connection, PATHS[self.kind](self.place.namespace), stop=self.stopping):
             if event.type == "LISTED":
-                listing[event.object.get("metadata", {}).get("name", "")] = event.object
+                listing[name_of(event.object)] = event.object
             elif event.type == "SYNCED":
-                self.heard.put(Listed(self.place.cluster, self.kind, listing))
-                listing = {}
+                self.heard.put(Listed(self.place.cluster, self.kind, listing, quiet_since))
+                listing, quiet_since = {}, datetime.now(UTC)
             else:
+                quiet_since = datetime.now(UTC)
                 self.heard.put(Changed(self.place.cluster, self.kind, event.object, event.type == "DELETED"))
 
 
@@ -124,8 +134,9 @@ def look(place: Place, heard: queue.Queue[Heard]) -> None:
     try:
         with _open(place) as connection:
             for kind, path in PATHS.items():
-                objects = {raw["metadata"]["name"]: raw for raw in connection.list(path(place.namespace))}
-                heard.put(Listed(place.cluster, kind, objects))
+                began = datetime.now(UTC)
+                objects = {name_of(raw): raw for raw in connection.list(path(place.namespace))}
+                heard.put(Listed(place.cluster, kind, objects, began))
             reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
             heard.put(Verdicts(place.cluster, {report.name: report for report in reports}))
     except ConsoleError as error:

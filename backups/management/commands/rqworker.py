@@ -14,7 +14,8 @@ class Command(rqworker.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         if len(args) != 1:
             raise CommandError("Name exactly one queue: interactive, commands or slow.")
-        import backups.jobs  # noqa: F401 - what a job needs is imported here, once
+        import backups.jobs
+        import backups.storage.s3  # noqa: F401 - what a job needs is imported here, once, SDKs included
 
         options["serializer"] = "rq.serializers.JSONSerializer"
         super().handle(*args, **options)

@@ -1,0 +1,198 @@
+"""A location that is being added: what was typed is kept until it is saved, so that nothing has to be typed twice.
+
+1. Every *Validate* is one LocationCheck; its draft holds the form (`typed`), the location's fields, and the `effort`
+   that it shares with the other checks of the same form.
+2. A form that cannot be tried is kept as a check that ended before it began. Keys are write-only, so this row is the
+   only place where they are while the rest is mended.
+3. *Save* makes the location out of the draft that was tried, and removes the effort's other drafts.
+4. What is never saved is removed after a day (`purge_drafts`).
+
+A draft is its creator's only.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from accounts.permissions import Verb, require
+from backups.actions.location import create_location, request_check, request_recheck
+from backups.models import BackupLocation, CheckState, LocationCheck, Provider
+from backups.storage.probe import TITLES
+from backups.storage.target import StorageTarget
+from backups.storage.target import check as refuse_hopeless
+from console.lib.errors import BadInput, NotVisible
+from console.lib.rows import save_new
+from workspaces.models import Project
+
+LIVES = timedelta(hours=24)
+UNOCCUPIED = "unoccupied"
+_BEFORE_SAVED = {UNOCCUPIED: "Nobody else's backups are here"}
+
+
+@transaction.atomic
+def validate(
+    *, by: User, project: Project, typed: Mapping[str, Any], earlier: LocationCheck | None = None
+) -> LocationCheck:
+    """Have what was typed tried. Asked for twice at once, it is tried once.
+
+    Raises BadInput for what cannot be right, before anything is sent anywhere.
+    """
+    fields = _fields(typed)
+    refuse_hopeless(_target(fields))
+    _refuse_taken_name(project, typed["name"])
+    _refuse_taken_place(project, fields)
+    draft = {**fields, "typed": dict(typed), "effort": _effort(earlier)}
+    return _same_and_running(by, project, draft) or request_check(by=by, project=project, **draft)
+
+
+@transaction.atomic
+def keep(
+    *, by: User, project: Project, typed: Mapping[str, Any], earlier: LocationCheck | None = None
+) -> LocationCheck:
+    """Keep what was typed although it cannot be tried yet."""
+    require(by, project, Verb.LOCATION_CREATE)
+    draft = {"typed": dict(typed), "effort": _effort(earlier)}
+    if earlier is not None and not was_tried(earlier):
+        earlier.draft = draft
+        earlier.save(update_fields=["draft"])
+        return earlier
+    check = LocationCheck(project=project, draft=draft, requested_by=by, requested_by_name=str(by), due_at=None)
+    check.state, check.finished_at = CheckState.FAILED, timezone.now()
+    check.message = "Something in the form could not be right, so nothing was tried."
+    save_new(check)
+    return check
+
+
+@transaction.atomic
+def save(*, by: User, check: LocationCheck, name: str, unvalidated: bool = False) -> BackupLocation:
+    """Make the location out of what `check` tried. Asked for twice, it is made once. Raises BadInput, NotVisible."""
+    held = LocationCheck.objects.select_for_update().filter(pk=check.pk).first()
+    if held is None:
+        raise NotVisible("This draft is gone.")
+    if held.location is not None:
+        return held.location
+    if not was_tried(held):
+        raise BadInput("Validate the location first; it is saved once every step has passed.")
+    _refuse_taken_name(held.project, name)
+    location = create_location(by=by, check=held, name=name, unvalidated=unvalidated)
+    _forget(held, others_only=True)
+    held.location, held.draft = location, None
+    held.save(update_fields=["location", "draft"])
+    return location
+
+
+@transaction.atomic
+def recheck(*, by: User, location: BackupLocation) -> LocationCheck:
+    """Have a saved location tried again; while that runs, asking again changes nothing."""
+    running: LocationCheck | None = LocationCheck.objects.open().filter(location=location).first()
+    return running or request_recheck(by=by, location=location)
+
+
+@transaction.atomic
+def discard(*, check: LocationCheck) -> None:
+    """Remove a draft and the others of its effort."""
+    _forget(check, others_only=False)
+
+
+def purge_drafts() -> int:
+    """Remove drafts that were never saved. How many."""
+    old = LocationCheck.objects.filter(location=None, created_at__lt=timezone.now() - LIVES)
+    return old.delete()[0]
+
+
+def own_draft(*, by: User, project: Project, pk: uuid.UUID) -> LocationCheck:
+    """This person's draft, or the check that a location of theirs was made from. Raises NotVisible."""
+    found: LocationCheck | None = _own(by, project).filter(pk=pk).select_related("location").first()
+    if found is None or (found.draft is None and found.location is None):
+        raise NotVisible("There is no such draft.")
+    return found
+
+
+def unfinished(*, by: User, project: Project) -> LocationCheck | None:
+    """What this person typed last and has not saved."""
+    recent = _own(by, project).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
+    found: LocationCheck | None = recent.first()
+    return found
+
+
+def typed_in(check: LocationCheck | None) -> dict[str, Any]:
+    """The form as it was when `check` was asked for, secrets included: never for a page."""
+    return dict(check.draft["typed"]) if check and check.draft else {}
+
+
+def was_tried(check: LocationCheck) -> bool:
+    """Whether anything was sent: not so for a form that was only kept."""
+    return check.draft is None or "bucket" in check.draft
+
+
+def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
+    """The steps of `check` for a page: those done, and while it runs those to come."""
+    if check is None:
+        return []
+    done = list(check.steps)
+    if not check.is_open:
+        return done
+    seen = {step["id"] for step in done}
+    titles = TITLES if check.location_id else TITLES | _BEFORE_SAVED
+    rest = [{"id": id, "title": title, "outcome": "waiting"} for id, title in titles.items() if id not in seen]
+    if rest:
+        rest[0]["outcome"] = "running"
+    return done + rest
+
+
+def _own(by: User, project: Project) -> Any:
+    return LocationCheck.objects.filter(requested_by=by, project=project).order_by("-created_at")
+
+
+def _effort(earlier: LocationCheck | None) -> str:
+    return earlier.draft["effort"] if earlier and earlier.draft else uuid.uuid4().hex
+
+
+def _forget(check: LocationCheck, *, others_only: bool) -> None:
+    """The effort is inside the ciphertext, so the person's few open drafts are opened one by one."""
+    drafts = LocationCheck.objects.filter(
+        requested_by_id=check.requested_by_id, project_id=check.project_id, location=None, draft__isnull=False
+    )
+    same = [row.pk for row in drafts if row.draft and row.draft["effort"] == _effort(check)]
+    LocationCheck.objects.filter(pk__in=same).exclude(pk=check.pk if others_only else None).delete()
+
+
+def _same_and_running(by: User, project: Project, draft: dict[str, Any]) -> LocationCheck | None:
+    for check in LocationCheck.objects.open().filter(requested_by=by, project=project, location=None):
+        if check.draft and check.draft["typed"] == draft["typed"]:
+            return check
+    return None
+
+
+def _fields(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """BackupLocation's fields. AWS and S3-compatible stores are one provider to Velero."""
+    fields = {name: typed[name] for name in ("bucket", "prefix", "region", "s3_url", "path_style")}
+    credentials = {"access_key": typed["access_key"], "secret_key": typed["secret_key"]}
+    return fields | {"provider": Provider.AWS.value, "ca_certificate": typed["certificate"], "credentials": credentials}
+
+
+def _target(fields: Mapping[str, Any]) -> StorageTarget:
+    plain = {name: fields[name] for name in ("bucket", "prefix", "region", "s3_url", "path_style")}
+    return StorageTarget(**plain, ca_pem=fields["ca_certificate"] or None, **fields["credentials"])
+
+
+def _refuse_taken_name(project: Project, name: str) -> None:
+    if BackupLocation.objects.filter(project=project, name=name).exists():
+        raise BadInput("A location of this name is in the project already.", field="name", remedy="Choose another one.")
+
+
+def _refuse_taken_place(project: Project, fields: Mapping[str, Any]) -> None:
+    """Only in the project itself: of other tenants' places a person learns when they are saved, with the keys to them."""
+    place = {name: fields[name] for name in ("provider", "s3_url", "bucket", "prefix")}
+    taken = BackupLocation.objects.filter(project=project, **place).first()
+    if taken:
+        raise BadInput(
+            f"The location {taken} uses this bucket and prefix already.", field="prefix", remedy="Choose another prefix."
+        )

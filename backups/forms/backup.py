@@ -1,0 +1,126 @@
+"""Create a backup: what a person types, parsed into what `request_backup` takes."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from backups import lifecycle
+from backups.models import BackupLocation, ClusterResources, LocationState
+from workspaces.models import Cluster
+
+OTHER_DATE = "date"
+KEEP = [
+    ("7", "1 week"),
+    ("14", "2 weeks"),
+    ("30", "1 month"),
+    ("90", "3 months"),
+    ("180", "6 months"),
+    ("365", "1 year"),
+    (OTHER_DATE, "Until a date"),
+]
+ABOUT_CLUSTER_RESOURCES = {
+    ClusterResources.AUTO: "Those that the chosen namespaces use, such as volumes; all of them when all namespaces are.",
+    ClusterResources.ALWAYS: "All of them: resource definitions, cluster roles, storage classes.",
+    ClusterResources.NEVER: "Only what lives in namespaces.",
+}
+BETWEEN_NAMES = re.compile(r"[\s,;]+")
+
+
+class LocationChoice(forms.ModelChoiceField):
+    """A location of the project; one that is unavailable says so."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        away = " — unavailable" if obj.state == LocationState.UNAVAILABLE else ""
+        return f"{obj.name} ({obj.bucket}){away}"
+
+
+class NamespacesMixin(forms.Form):
+    """Namespaces ticked from a list, and others typed."""
+
+    known = forms.MultipleChoiceField(required=False, label="Namespaces", widget=forms.CheckboxSelectMultiple)
+    others = forms.CharField(
+        required=False,
+        label="Other namespaces",
+        help_text="For namespaces that are not in the list. Separate names with commas or spaces.",
+    )
+
+    def offer(self, namespaces: list[str]) -> None:
+        """What can be ticked."""
+        self.fields["known"].choices = [(name, name) for name in namespaces]  # type: ignore[attr-defined]
+
+    def namespaces(self) -> list[str]:
+        """Ticked and typed together, each once, in order."""
+        typed = [name for name in BETWEEN_NAMES.split(self.cleaned_data.get("others", "")) if name]
+        return list(dict.fromkeys([*self.cleaned_data.get("known", []), *typed]))
+
+
+class BackupForm(NamespacesMixin):
+    name = forms.CharField(
+        label="Backup name",
+        max_length=lifecycle.LONGEST_NAME,
+        help_text=f"Lower-case letters, digits and hyphens, {lifecycle.LONGEST_NAME} characters at most.",
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
+    )
+    location = LocationChoice(BackupLocation.objects.none(), label="Backup location", empty_label=None)
+    keep = forms.ChoiceField(
+        label="Expiry date", choices=KEEP, initial="30", help_text="The backup is removed automatically then."
+    )
+    until = forms.DateField(
+        required=False,
+        label="Keep until",
+        help_text="Only for “Until a date”.",
+        widget=forms.DateInput({"type": "date"}),
+    )
+    include_disks = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Include all disks",
+        help_text="Volumes are saved as snapshots where the cluster has a snapshot class for their driver.",
+    )
+    cluster_resources = forms.ChoiceField(
+        label="Include cluster resources",
+        choices=ClusterResources.choices,
+        initial=ClusterResources.AUTO,
+        widget=forms.RadioSelect,
+    )
+    submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    field_order = ("name", "location", "keep", "until", "known", "others", "include_disks", "cluster_resources")
+
+    def __init__(self, cluster: Cluster, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        usable = BackupLocation.objects.filter(project=cluster.project_id)
+        self.fields["location"].queryset = usable  # type: ignore[attr-defined]
+        self.fields["name"].initial = f"{cluster.name[:24].strip('-')}-{timezone.localdate():%Y%m%d}"
+        shown = [name for name in cluster.facts.get("namespaces", []) if name != cluster.velero_namespace]
+        self.offer(shown)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("keep") == OTHER_DATE:
+            self._clean_until(cleaned.get("until"))
+        return cleaned
+
+    def _clean_until(self, until: date | None) -> None:
+        if until is None:
+            self.add_error("until", "Choose the date.")
+        elif until <= timezone.localdate():
+            self.add_error("until", "Choose a date after today.")
+
+    def asked(self) -> dict[str, Any]:
+        """Keywords for `request_backup`."""
+        taken = ("name", "location", "include_disks", "cluster_resources", "submission")
+        values = {name: self.cleaned_data[name] for name in taken}
+        return values | {"keep_for": self._keep_for(), "namespaces": self.namespaces()}
+
+    def _keep_for(self) -> timedelta:
+        if self.cleaned_data["keep"] != OTHER_DATE:
+            return timedelta(days=int(self.cleaned_data["keep"]))
+        end = timezone.make_aware(datetime.combine(self.cleaned_data["until"], time.max))
+        return timedelta(seconds=round((end - timezone.now()).total_seconds()))

@@ -1,0 +1,206 @@
+"""Add a New Backup location: what a person types, parsed. Keys are write-only: no widget here renders one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from backups import configuration
+from backups.models import BackupLocation
+from console.lib.certificates import LARGEST_BUNDLE, read_bundle
+from console.lib.errors import BadInput
+from console.lib.forms import add_error
+
+AWS, S3 = "aws", "s3"
+WITHOUT_REGIONS = "us-east-1"  # what stores that know no regions answer to
+SECRETS = ("access_key", "secret_key")
+CONFIGURATION = ("region", "path_style", "s3_url")
+PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+
+
+class ProviderCards(forms.RadioSelect):
+    descriptions = {
+        AWS: "Amazon's own object storage.",
+        S3: "MinIO, Ceph, SeaweedFS or another store that speaks S3, at an address of your own.",
+    }
+
+
+class WriteOnlyInput(forms.TextInput):
+    """Takes a value and never shows one."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class WriteOnlyPassword(forms.PasswordInput):
+    """PasswordInput shows no value unless it is told to; nobody can tell this one."""
+
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+class CertificateArea(forms.Textarea):
+    """Certificates are public and shown again. A key that was pasted among them is not."""
+
+    def format_value(self, value: Any) -> str | None:
+        return "" if "PRIVATE KEY" in (value or "") else value
+
+
+class LocationForm(forms.Form):
+    """`kept` is what was typed before: a key left blank means that one, and the configuration it was shown with.
+
+    `default_prefix` stands in the prefix until another one is typed.
+    """
+
+    provider = forms.ChoiceField(
+        label="Provider", choices=[(AWS, "AWS S3"), (S3, "S3-compatible (MinIO)")], initial=AWS, widget=ProviderCards
+    )
+    name = forms.CharField(
+        label="Location Name",
+        max_length=63,
+        help_text="What people choose when they create a backup.",
+        widget=forms.TextInput(PLAIN),
+    )
+    certificate = forms.CharField(
+        required=False,
+        label="Certificate",
+        help_text="Only for a store whose certificate is not publicly trusted: its CA, in PEM form.",
+        widget=CertificateArea(PLAIN | {"class": "mono", "rows": 5, "placeholder": "-----BEGIN CERTIFICATE-----"}),
+    )
+    certificate_file = forms.FileField(
+        required=False, label="Or upload the certificate", widget=forms.FileInput({"accept": ".pem,.crt,.cer,.ca-bundle"})
+    )
+    bucket = forms.CharField(
+        label="S3 Bucket", max_length=255, help_text="It exists already.", widget=forms.TextInput(PLAIN)
+    )
+    region = forms.CharField(
+        required=False,
+        label="Region",
+        max_length=63,
+        help_text="The bucket's. For a store without regions, us-east-1.",
+        widget=forms.TextInput(PLAIN | {"placeholder": "eu-central-1"}),
+    )
+    path_style = forms.BooleanField(
+        required=False,
+        label="Force S3 path style",
+        help_text="The bucket's name goes behind the host, not in front of it. MinIO needs this; AWS does not.",
+    )
+    s3_url = forms.CharField(
+        required=False,
+        label="S3 URL",
+        max_length=300,
+        help_text="Leave empty for AWS S3. Another store has one, such as https://minio.example.com:9000.",
+        widget=forms.TextInput(PLAIN | {"inputmode": "url"}),
+    )
+    configuration = forms.CharField(
+        required=False,
+        label="The same on one line",
+        max_length=500,
+        help_text="region=…,s3ForcePathStyle=true|false,s3Url=…",
+        widget=forms.TextInput(PLAIN | {"class": "mono"}),
+    )
+    access_key = forms.CharField(
+        required=False, label="Access key", max_length=2048, widget=WriteOnlyInput(PLAIN | {"class": "mono"})
+    )
+    secret_key = forms.CharField(
+        required=False,
+        label="Secret key",
+        max_length=2048,
+        widget=WriteOnlyPassword(PLAIN | {"class": "mono", "autocomplete": "new-password"}),
+    )
+    prefix = forms.CharField(
+        required=False,
+        label="Prefix",
+        max_length=BackupLocation._meta.get_field("prefix").max_length,
+        help_text="Each cluster writes below it, in a folder of its own. It cannot change once a backup is there.",
+        widget=forms.TextInput(PLAIN | {"class": "mono"}),
+    )
+
+    def __init__(self, *args: Any, default_prefix: str, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        self.kept = dict(kept or {})
+        self.default_prefix = default_prefix
+        kwargs["initial"] = {"prefix": default_prefix} | dict(kwargs.get("initial") or {}) | self.kept
+        super().__init__(*args, **kwargs)
+
+    def clean_s3_url(self) -> str:
+        return str(self.cleaned_data["s3_url"]).rstrip("/")
+
+    def clean_prefix(self) -> str:
+        return str(self.cleaned_data["prefix"]).strip("/") or self.default_prefix
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        try:
+            self._clean_configuration(cleaned)
+        except BadInput as error:
+            add_error(self, error)
+        if cleaned.get("provider") == S3:
+            self._clean_store_of_ones_own(cleaned)
+        self._clean_certificate(cleaned)
+        self._clean_secrets(cleaned)
+        return cleaned
+
+    def _clean_configuration(self, cleaned: dict[str, Any]) -> None:
+        """Line and fields in step. The one that was changed counts; where both were and differ, the person decides."""
+        line = cleaned.get("configuration", "")
+        said = configuration.parse(line).said() if line != self.kept.get("configuration", "") else {}
+        for name, value in said.items():
+            if cleaned.get(name) not in (value, self._as_shown(name)):
+                raise BadInput(
+                    f"The line and the field “{self.fields[name].label}” say different things.",
+                    field="configuration",
+                    remedy="Correct one of them, or empty the line.",
+                )
+            cleaned[name] = value.rstrip("/") if name == "s3_url" else value
+        if all(name in cleaned for name in CONFIGURATION):
+            cleaned["configuration"] = configuration.one_line(**{name: cleaned[name] for name in CONFIGURATION})
+
+    def _as_shown(self, name: str) -> Any:
+        """What the page showed in the field before the person came; blank fields are an empty text or False."""
+        return self.get_initial_for_field(self.fields[name], name) or self.fields[name].to_python("")
+
+    def _clean_store_of_ones_own(self, cleaned: dict[str, Any]) -> None:
+        if not cleaned.get("region") and "region" not in self.errors:
+            cleaned["region"] = WITHOUT_REGIONS
+        if not cleaned.get("s3_url") and "s3_url" not in self.errors:
+            self.add_error("s3_url", "Write the address of your store, such as https://minio.example.com:9000.")
+
+    def _clean_certificate(self, cleaned: dict[str, Any]) -> None:
+        """An uploaded file replaces what is in the text field."""
+        upload = cleaned.get("certificate_file")
+        text = upload.read(LARGEST_BUNDLE + 1).decode(errors="replace") if upload else cleaned.get("certificate", "")
+        cleaned["certificate"] = text.strip() + "\n" if text.strip() else ""
+        try:
+            if cleaned["certificate"]:
+                read_bundle(cleaned["certificate"])
+        except BadInput as error:
+            add_error(self, error)
+
+    def _clean_secrets(self, cleaned: dict[str, Any]) -> None:
+        """Blank means the one that was typed before."""
+        for name in SECRETS:
+            cleaned[name] = cleaned.get(name) or self.kept.get(name, "")
+            if not cleaned[name] and name not in self.errors:
+                self.add_error(name, f"The {self.fields[name].label.lower()} is missing.")  # type: ignore[union-attr]
+
+    def typed(self) -> dict[str, Any]:
+        """The form as it stands, to be kept: cleaned where that could be done, else as it was typed. Holds secrets."""
+        raw = {name: self[name].value() for name in self.fields if name != "certificate_file"}
+        raw |= {name: raw[name] or self.kept.get(name, "") for name in SECRETS}
+        raw |= {name: value for name, value in self.cleaned_data.items() if name in raw and name not in self.errors}
+        if "PRIVATE KEY" in raw["certificate"]:
+            raw["certificate"] = ""
+        return raw
+
+    def again(self, error: BadInput | None = None) -> LocationForm:
+        """The same form with its errors, as a page shows it: with the uploaded certificate in the text field."""
+        shown = LocationForm(self.typed(), default_prefix=self.default_prefix, kept=self.kept)
+        shown.full_clean()
+        for field, messages in self.errors.items():
+            if field not in shown.errors:
+                shown.add_error(field if field in shown.fields else None, messages)
+        if error:
+            add_error(shown, error)
+        return shown

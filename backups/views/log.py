@@ -1,0 +1,90 @@
+"""Logs of backups and restores: a worker puts them into the spool, pages show them from there."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.models import AuthenticatedHttpRequest
+from accounts.permissions import Verb, get_or_404
+from backups.actions.reading import request_log
+from backups.models import Backup, Reading, Restore
+from console.lib import spool
+from console.lib.errors import NotVisible
+from console.lib.live import page_response
+
+MOST_SHOWN = 1000
+LEVELS = ("error", "warning", "info")
+LEVEL = re.compile(r"\blevel=(\w+)")
+MODELS: dict[str, type[Backup] | type[Restore]] = {"backup": Backup, "restore": Restore}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log; `level` is Velero's word, empty when there is none."""
+
+    number: int
+    text: str
+    level: str
+
+
+@require_http_methods(["GET", "POST"])
+def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResponse:
+    """GET shows what has been read for this person; POST has it read."""
+    wish = _wish(request, kind, pk)
+    if request.method == "POST":
+        request_log(by=request.user, of=wish)
+        return redirect(request.path)
+    reading, query, level = _reading(request, wish), request.GET.get("q", "").strip(), request.GET.get("level", "")
+    lines = list(_lines(reading, query, level)) if reading else []
+    context: dict[str, Any] = {
+        "wish": wish, "kind": kind, "cluster": wish.cluster, "project": wish.project, "section": "clusters",
+        "reading": reading, "lines": lines[:MOST_SHOWN], "found": len(lines), "query": query, "level": level, "levels": LEVELS,
+    }  # fmt: skip
+    return page_response(request, "backups/log.html", "log", context, busy=bool(reading and reading.is_open))
+
+
+@require_GET
+def log_text(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResponseBase:
+    """The log that was read for this person, as a file."""
+    wish = _wish(request, kind, pk)
+    reading = _reading(request, wish)
+    if reading is None or reading.is_open:
+        raise NotVisible("The log has not been read yet.")
+    text = (f"{line}\n" for block in spool.blocks(reading.pk) for line in block)
+    response = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{wish.object_name}.log"'
+    return response
+
+
+def _wish(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> Backup | Restore:
+    rows: Any = MODELS[kind].objects.select_related("cluster__project", "project")
+    found: Backup | Restore = get_or_404(request.user, rows, Verb.BACKUP_LOG, pk)
+    return found
+
+
+def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Reading | None:
+    """This person's newest look at the log that is still in the spool."""
+    since = timezone.now() - timedelta(seconds=spool.LIVES)
+    own = Reading.objects.filter(requested_by=request.user, created_at__gt=since, **{wish._meta.model_name or "": wish})
+    return own.first()
+
+
+def _lines(reading: Reading, query: str, level: str) -> Iterator[Line]:
+    number = 0
+    for block in spool.blocks(reading.pk):
+        for text in block:
+            number += 1
+            found = LEVEL.search(text)
+            said = found.group(1) if found else ""
+            if (not query or query.lower() in text.lower()) and (not level or said == level):
+                yield Line(number, text, said)

@@ -1,0 +1,40 @@
+"""Warnings and errors of a finished backup or restore, grouped for a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from backups.models import VeleroWish
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries of one severity in one namespace; `namespace` is empty for cluster-scoped objects."""
+
+    severity: str
+    namespace: str
+    entries: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Results:
+    """`unread` says why they could not be had; `waiting` that a worker is at it."""
+
+    groups: list[Group]
+    unread: str
+    waiting: bool
+
+
+def grouped(wish: VeleroWish) -> Results:
+    """Errors before warnings, by namespace."""
+    if wish.results is None:
+        return Results([], "", waiting=not wish.is_open and bool(wish.errors or wish.warnings))
+    entries = sorted(wish.results["entries"], key=_order)
+    groups = [Group(severity, namespace, list(found)) for (severity, namespace), found in groupby(entries, key=_order)]
+    return Results(groups, wish.results["unread"], waiting=False)
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str]:
+    return entry["severity"], entry["namespace"]  # "error" sorts before "warning"
