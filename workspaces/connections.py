@@ -33,7 +33,8 @@ def connected(cluster: Cluster) -> Iterator[Connection]:
     cluster answers at the address (its kube-system namespace has another uid).
     """
     if cluster.retry_at and cluster.retry_at > timezone.now():
-        raise TryLater(f"{cluster} could not be reached a moment ago.", retry_after=_seconds_until(cluster))
+        reason = cluster.state_reason or f"{cluster} could not be reached a moment ago."
+        raise TryLater(reason, retry_after=_seconds_until(cluster))
     try:
         with connect(access_to(cluster), outbound.policy()) as connection:
             _same_cluster(cluster, connection)

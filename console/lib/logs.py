@@ -21,11 +21,20 @@ URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*:)[^@\s]+@")
 def mask(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank values whose key names a secret, and passwords inside URLs."""
     for key, value in event.items():
-        if SECRET_NAME.search(key):
-            event[key] = "•••"
-        elif isinstance(value, str):
-            event[key] = URL_PASSWORD.sub(r"\1•••@", value)
+        event[key] = _masked(key, value)
     return event
+
+
+def _masked(key: str, value: Any) -> Any:
+    if SECRET_NAME.search(key):
+        return "•••"
+    if isinstance(value, str):
+        return URL_PASSWORD.sub(r"\1•••@", value)
+    if isinstance(value, dict):
+        return {inner: _masked(str(inner), held) for inner, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_masked(key, held) for held in value]
+    return value
 
 
 def configure(*, level: str, human: bool) -> None:

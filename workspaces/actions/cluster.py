@@ -11,7 +11,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.permissions import Verb, require
 from console.kube.kubeconfig import parse_kubeconfig
-from console.lib.errors import BadInput
+from console.lib.errors import BadInput, NotVisible
 from console.lib.queue import enqueue
 from console.lib.rows import save_changed, save_new
 from workspaces.models import Cluster, ClusterCheck, Project
@@ -32,6 +32,8 @@ def request_check(
 ) -> ClusterCheck:
     """Have a kubeconfig tried: that of a new cluster, or one to replace that of `replaces`. Raises BadInput(field="kubeconfig") for one we refuse."""
     require(by, project, Verb.CLUSTER_CREATE)
+    if replaces and replaces.project_id != project.pk:
+        raise NotVisible("There is nothing here.")
     parse_kubeconfig(kubeconfig, context=context or None)
     check = ClusterCheck(
         project=project,
@@ -71,7 +73,7 @@ def register_cluster(*, by: User, check: ClusterCheck, name: str, **basics: obje
     Raises BadInput when the check did not reach it, or the cluster is registered in this tenant already.
     """
     require(by, check.project, Verb.CLUSTER_CREATE)
-    if check.state != CheckState.COMPLETED or not check.facts.get("uid"):
+    if check.state != CheckState.COMPLETED or not check.kubeconfig or not check.facts.get("uid"):
         raise BadInput("The connection has not been checked, or the check failed.", field="kubeconfig")
     refuse_twice_in_a_tenant(check.project, check.facts["uid"])
     cluster = Cluster(project=check.project, name=name, **_connection(check), **basics)
@@ -123,7 +125,8 @@ def update_cluster(*, by: User, cluster: Cluster, **basics: object) -> Cluster:
 def replace_kubeconfig(*, by: User, cluster: Cluster, check: ClusterCheck) -> Cluster:
     """Use the kubeconfig that `check` tried from now on. Raises BadInput unless it reached this very cluster."""
     require(by, cluster.project, Verb.CLUSTER_UPDATE)
-    if check.state != CheckState.COMPLETED or check.facts.get("uid") != cluster.uid:
+    tried = check.state == CheckState.COMPLETED and check.kubeconfig and check.project_id == cluster.project_id
+    if not tried or check.facts.get("uid") != cluster.uid:
         raise BadInput(f"This kubeconfig was not seen to reach {cluster}.", field="kubeconfig")
     connection = _connection(check)
     for name, value in connection.items():

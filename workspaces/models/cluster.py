@@ -124,6 +124,7 @@ class ClusterCheck(Wish):
     tenant_path = "project__tenant"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.check_cluster"  # the check asks for Velero, which only `backups` knows
+    most_attempts = 3
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     cluster = models.ForeignKey(Cluster, null=True, blank=True, on_delete=models.CASCADE, related_name="checks")

@@ -48,7 +48,9 @@ class WishQuerySet(models.QuerySet[W]):
         """Take the row for one lease, or None when somebody else has it or it needs no worker."""
         lease = timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
         mine = self.open().filter(pk=pk, attempt=attempt, due_at__isnull=False)
-        return self.get(pk=pk) if mine.update(attempt=F("attempt") + 1, due_at=lease) == 1 else None
+        if mine.update(attempt=F("attempt") + 1, due_at=lease) != 1:
+            return None
+        return self.filter(pk=pk, attempt=attempt + 1).first()  # none: a lease went by since the line above
 
 
 class Wish(models.Model):
@@ -57,6 +59,7 @@ class Wish(models.Model):
     terminal: ClassVar[Collection[str]] = ()
     sources: ClassVar[Any] = None  # which states may become a given one; None means any open one
     job: ClassVar[str] = ""  # dotted name of the job that carries it out
+    most_attempts: ClassVar[int] = 0  # so many workers that did not come to an end are enough; 0: never enough
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     state = models.CharField(max_length=20, default="requested", db_index=True)
@@ -82,7 +85,7 @@ class Wish(models.Model):
 
     def write(self, **values: Any) -> None:
         """Change the row as the holder of its lease. Raises Overtaken when the lease or the state has moved on."""
-        self._write(type(self)._default_manager.filter(pk=self.pk, attempt=self.attempt), values)
+        self._write(type(self)._default_manager.filter(pk=self.pk, attempt=self.attempt, state=self.state), values)
 
     def observe(self, **values: Any) -> None:
         """Change the row as one who saw the cluster, who needs no lease. Raises Overtaken when it has moved on."""
@@ -91,6 +94,15 @@ class Wish(models.Model):
     def wait(self, seconds: float, message: str = "") -> None:
         """Let go of the row; its next step is due in `seconds`."""
         self.write(due_at=timezone.now() + timedelta(seconds=seconds), message=message)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether enough workers have died or run out of time over it."""
+        return 0 < self.most_attempts <= self.attempt
+
+    def give_up(self) -> None:
+        """End a row that no worker brings to an end. Raises Overtaken when somebody did meanwhile."""
+        self.write(state="failed", message=f"This did not come to an end in {self.attempt} attempts. Try again.")
 
     def _write(self, row: models.QuerySet[Any], values: dict[str, Any]) -> None:
         state = values.get("state", self.state)
