@@ -23,7 +23,7 @@ from http.client import HTTPException
 from typing import Any
 
 from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from console.lib.errors import (
     AlreadyThere,
@@ -77,8 +77,8 @@ def connect_failure(error: BaseException, host: str) -> Unreachable:
         return _certificate_refused(error, host)
     if isinstance(error, ssl.SSLError):
         return _tls_failure(error, host)
-    root = error.__cause__ if isinstance(error, NewConnectionError) and error.__cause__ else error
-    if isinstance(error, ConnectTimeoutError) or isinstance(root, TimeoutError):
+    root = error.__cause__ or error  # the socket's error: to isinstance, urllib3's NewConnectionError is a timeout, too
+    if isinstance(root, TimeoutError):
         return Unreachable(
             f"{host} does not answer.", remedy="Check the address and the firewalls between the console and it."
         )
