@@ -15,7 +15,7 @@ from pathlib import Path
 from sandbox.build import build
 from sandbox.errors import SandboxError
 from sandbox.files import private_dir
-from sandbox.guard import STOP_LIMIT, run_guarded
+from sandbox.guard import STOP_LIMIT, end_strays, run_guarded
 from sandbox.keeper import after_keeper, keep
 from sandbox.meter import Meter
 from sandbox.state import CHECKOUT, State, default_home, is_running, lock_file, read_state, state_file
@@ -142,6 +142,7 @@ def _status(home: Path, options: argparse.Namespace) -> int:
 
 def _down(home: Path, options: argparse.Namespace) -> int:
     if not is_running(home):
+        end_strays(home)
         print(f"No sandbox is running in {home}.")
         return 0
     deadline = time.monotonic() + STOP_LIMIT + 15

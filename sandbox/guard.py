@@ -8,8 +8,10 @@ Velero starts its plugins itself, and they stay when Velero is killed; a keeper 
    STOP_LIMIT, the keeper is killed.
 3. When the keeper has ended, for whatever reason, the guard ends every descendant that is left, and only then lets the
    lock go: a free lock means that nothing runs.
-4. If the guard is killed, the keeper gets SIGTERM from the kernel (PR_SET_PDEATHSIG) and stops in order; every program
-   gets the same when the keeper dies.
+4. If the guard is killed, the keeper gets SIGTERM from the kernel (PR_SET_PDEATHSIG) and stops in order; if the keeper
+   is killed, its programs get SIGKILL, because some of them take a SIGTERM for a wish and wait for each other.
+5. If both are killed at once, plugins may stay. Every program carries MARK in its environment and passes it on, so that
+   the next `up` or `down` finds them.
 """
 
 from __future__ import annotations
@@ -29,26 +31,27 @@ from sandbox.errors import SandboxError
 from sandbox.files import private_dir
 from sandbox.state import lock_file
 
+MARK = "DRYDOCK_SANDBOX_HOME"
 STOP_LIMIT = 30  # seconds the keeper has to stop everything in order
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded before any fork: a forked child should do as little as possible
 
 
 def start_child(argv: list[str], **options: Any) -> subprocess.Popen[Any]:
-    """Popen in a session of its own, with no input; the child gets SIGTERM when the *thread* that starts it ends."""
+    """Popen in a session of its own, with no input; the child is killed when the *thread* that starts it ends."""
     parent = os.getpid()
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: _die_with_parent(parent),  # noqa: PLW1509 - takes no lock that another thread could hold
+        preexec_fn=lambda: _die_with_parent(parent, signal.SIGKILL),  # noqa: PLW1509 - takes no lock that another thread could hold
         **options,
     )
 
 
-def _die_with_parent(parent: int) -> None:
+def _die_with_parent(parent: int, by: signal.Signals) -> None:
     """Called in a new child. `parent` is the process id of what started it."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    _libc.prctl(PR_SET_PDEATHSIG, by, 0, 0, 0)
     if os.getppid() != parent:  # it ended before the line above
         os._exit(1)
 
@@ -91,6 +94,15 @@ def sweep(pid: int, *, patience: float = 4.0, collect: bool) -> None:
         _collect()
 
 
+def end_strays(home: Path) -> None:
+    """Kill what an earlier sandbox of this home left behind. Only with the home's lock held, or free."""
+    mark = f"{MARK}={home}".encode()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it ended while we looked, or is not ours
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 def run_guarded(home: Path, keep: Callable[[], int], after: Callable[[], None]) -> int:
     """Run `keep` as a keeper of `home` and return its exit code; `after` runs when nothing of it is left.
 
@@ -98,11 +110,12 @@ def run_guarded(home: Path, keep: Callable[[], int], after: Callable[[], None]) 
     """
     os.umask(0o077)  # logs, keys and data of every program are their owner's alone
     with _locked(private_dir(home)):
+        end_strays(home)
         _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         guard = os.getpid()
         keeper = os.fork()
         if keeper == 0:
-            _die_with_parent(guard)
+            _die_with_parent(guard, signal.SIGTERM)
             os._exit(keep())
         _pass_signals_on(keeper)
         code = _wait_for(keeper)

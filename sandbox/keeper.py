@@ -18,6 +18,7 @@ import os
 import signal
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from sandbox.build import Tools, build
 from sandbox.cluster import ClusterStack
 from sandbox.errors import SandboxError
 from sandbox.files import private_dir, write_private
-from sandbox.guard import sweep
+from sandbox.guard import MARK, sweep
 from sandbox.processes import Process, Program, run_to_end, until
 from sandbox.state import CLUSTERS, Progress, read_state, state_file
 from sandbox.storage import PORTS, Storage, remove_sockets
@@ -150,6 +151,7 @@ class Keeper:
         await until(f"starting Velero on {cluster.name}", lambda: cluster.velero_answered(request), [process])
 
     def _launch(self, program: Program) -> Process:
+        program = replace(program, env=program.env | {MARK: str(self.home)})
         process = self._processes.pop(program.name, None) or Process(program)
         process.program = program
         self._processes[program.name] = process  # at the end: stopping goes in reverse order of starting
