@@ -11,6 +11,7 @@ Unknown event types are ignored. Not a cache and not a thread: the caller owns b
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -136,6 +137,11 @@ class _Doorman:
     """
 
     def __init__(self) -> None:
+        self.forget_all()
+        # A forked child has neither this thread nor a say in its parent's watches, whose sockets it shares.
+        os.register_at_fork(after_in_child=self.forget_all)
+
+    def forget_all(self) -> None:
         self._lock = threading.Lock()
         self._open: dict[Watch, Callable[[], bool]] = {}
         self._thread: threading.Thread | None = None
@@ -143,8 +149,7 @@ class _Doorman:
     def look_after(self, watch: Watch, stopped: Callable[[], bool]) -> None:
         with self._lock:
             self._open[watch] = stopped
-            # After a fork the thread is the parent's: it counts as dead here, and a new one starts.
-            if self._thread is None or not self._thread.is_alive():
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._go_round, name="watch-doorman", daemon=True)
                 self._thread.start()
 
