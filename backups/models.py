@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
-from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -13,7 +12,7 @@ from django.db.models import F, Q
 from backups import lifecycle
 from backups.lifecycle import State
 from console.lib.crypto import EncryptedJSONField
-from workspaces.models import Cluster, Project, Wish, WishQuerySet
+from workspaces.models import Cluster, Project, Wish
 
 is_dns_label = RegexValidator(
     rf"^{lifecycle.NAME_PATTERN}$",
@@ -94,8 +93,6 @@ class LocationCheck(Wish):
     draft = EncryptedJSONField(null=True, blank=True)  # the form's fields, only before there is a location
     steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
 
-    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
-
     class Meta:
         ordering = ["-created_at"]
 
@@ -164,6 +161,8 @@ class VeleroWish(Wish):
     sources = staticmethod(_sources)
     asked = False  # not a column: whether this attempt knows what earlier ones left in the cluster
 
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="%(class)ss")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="%(class)ss")  # where the object is
     object_name = models.CharField(max_length=63, unique=True)
     submission = models.UUIDField(default=uuid.uuid4, unique=True)  # of the form: submitted twice, it makes one row
     namespaces = models.JSONField(default=list, blank=True)  # empty: all
@@ -190,16 +189,12 @@ class Backup(VeleroWish):
     tenant_path = "project__tenant"
     job = "backups.jobs.submit_backup"
 
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="backups")
-    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="backups")
     location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="backups")
     origin = models.CharField(max_length=20, choices=Origin.choices, default=Origin.ON_DEMAND)
     name = models.CharField("backup name", max_length=lifecycle.LONGEST_NAME, validators=[is_dns_label])
     include_disks = models.BooleanField("include all disks", default=True)
     keep_for = models.DurationField("period until expiry")
     expires_at = models.DateTimeField(null=True, blank=True)
-
-    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-created_at"]
@@ -229,18 +224,12 @@ class Restore(VeleroWish):
     tenant_path = "project__tenant"
     job = "backups.jobs.submit_restore"
 
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="restores")
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="restores")
-    cluster = models.ForeignKey(
-        Cluster, verbose_name="target cluster", on_delete=models.PROTECT, related_name="restores"
-    )
     namespace_mapping = models.JSONField(default=dict, blank=True)
     restore_volumes = models.BooleanField("restore PVs", default=True)
     preserve_node_ports = models.BooleanField(default=False)
     existing_objects = models.CharField(max_length=10, choices=ExistingObjects.choices, default=ExistingObjects.LEAVE)
     tidied_at = models.DateTimeField(null=True, blank=True)  # when its objects were removed from the target
-
-    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-created_at"]
@@ -273,8 +262,6 @@ class Reading(Wish):
     restore = models.ForeignKey(Restore, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=10, choices=ReadingKind.choices, default=ReadingKind.LOG)
     lines = models.PositiveIntegerField(default=0)  # so far
-
-    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-created_at"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from backups.views import backup, log, restore
+from backups.views import backup, location, log, restore
 
 urlpatterns = [
     path("clusters/<uuid:cluster>/backup-restore/", backup.backup_list, name="cluster_backups"),
@@ -19,4 +19,12 @@ urlpatterns = [
     path("restores/<uuid:restore>/yaml/", restore.restore_yaml, name="restore_yaml"),
     path("restores/<uuid:pk>/log/", log.log, {"kind": "restore"}, name="restore_log"),
     path("restores/<uuid:pk>/log.txt", log.log_text, {"kind": "restore"}, name="restore_log_text"),
+    path("projects/<uuid:project>/settings/", location.project_settings, name="project_settings"),
+    path("projects/<uuid:project>/settings/locations/", location.location_list, name="location_list"),
+    path("projects/<uuid:project>/settings/locations/add/", location.location_create, name="location_create"),
+    path(
+        "projects/<uuid:project>/settings/locations/add/<uuid:draft>/", location.location_create, name="location_draft"
+    ),
+    path("locations/<uuid:location>/", location.location_detail, name="location_detail"),
+    path("locations/<uuid:location>/recheck/", location.location_recheck, name="location_recheck"),
 ]

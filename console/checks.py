@@ -46,6 +46,8 @@ def sqlite_takes_write_locks_early(app_configs: Any, **kwargs: Any) -> list[Chec
 def loopback_is_refused_in_production(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """console.W001"""
     if settings.OUTBOUND_ALLOW_LOOPBACK:
-        hint = "Unset OUTBOUND_ALLOW_LOOPBACK: with it, people who register clusters can reach services of this machine."
+        hint = (
+            "Unset OUTBOUND_ALLOW_LOOPBACK: with it, people who register clusters can reach services of this machine."
+        )
         return [Warning("Workers may connect to loopback addresses.", hint=hint, id="console.W001")]
     return []

@@ -132,6 +132,15 @@ def was_tried(check: LocationCheck) -> bool:
     return check.draft is None or "bucket" in check.draft
 
 
+def is_as_tried(check: LocationCheck, typed: Mapping[str, Any]) -> bool:
+    """Whether the form still says what `check` tried; the name may differ."""
+    return (
+        bool(check.draft)
+        and was_tried(check)
+        and all(check.draft[key] == value for key, value in _fields(typed).items())
+    )
+
+
 def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
     """The steps of `check` for a page: those done, and while it runs those to come."""
     if check is None:
@@ -189,10 +198,12 @@ def _refuse_taken_name(project: Project, name: str) -> None:
 
 
 def _refuse_taken_place(project: Project, fields: Mapping[str, Any]) -> None:
-    """Only in the project itself: of other tenants' places a person learns when they are saved, with the keys to them."""
+    """Only in the project itself: that a place elsewhere is taken is told to those with its keys, when they save it."""
     place = {name: fields[name] for name in ("provider", "s3_url", "bucket", "prefix")}
     taken = BackupLocation.objects.filter(project=project, **place).first()
     if taken:
         raise BadInput(
-            f"The location {taken} uses this bucket and prefix already.", field="prefix", remedy="Choose another prefix."
+            f"The location {taken} uses this bucket and prefix already.",
+            field="prefix",
+            remedy="Choose another prefix.",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils import timezone
@@ -13,6 +13,11 @@ from django.utils import timezone
 from backups import lifecycle
 from backups.models import BackupLocation, ClusterResources, LocationState
 from workspaces.models import Cluster
+
+if TYPE_CHECKING:  # Django's own class takes no parameters when it runs
+    LocationField = forms.ModelChoiceField[BackupLocation]
+else:
+    LocationField = forms.ModelChoiceField
 
 OTHER_DATE = "date"
 KEEP = [
@@ -32,7 +37,7 @@ ABOUT_CLUSTER_RESOURCES = {
 BETWEEN_NAMES = re.compile(r"[\s,;]+")
 
 
-class LocationChoice(forms.ModelChoiceField):
+class LocationChoice(LocationField):
     """A location of the project; one that is unavailable says so."""
 
     def label_from_instance(self, obj: Any) -> str:

@@ -70,7 +70,9 @@ class LocationForm(forms.Form):
         widget=CertificateArea(PLAIN | {"class": "mono", "rows": 5, "placeholder": "-----BEGIN CERTIFICATE-----"}),
     )
     certificate_file = forms.FileField(
-        required=False, label="Or upload the certificate", widget=forms.FileInput({"accept": ".pem,.crt,.cer,.ca-bundle"})
+        required=False,
+        label="Or upload the certificate",
+        widget=forms.FileInput({"accept": ".pem,.crt,.cer,.ca-bundle"}),
     )
     bucket = forms.CharField(
         label="S3 Bucket", max_length=255, help_text="It exists already.", widget=forms.TextInput(PLAIN)
@@ -200,7 +202,7 @@ class LocationForm(forms.Form):
         shown.full_clean()
         for field, messages in self.errors.items():
             if field not in shown.errors:
-                shown.add_error(field if field in shown.fields else None, messages)
+                shown.add_error(field if field in shown.fields else None, list(messages))
         if error:
             add_error(shown, error)
         return shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -10,6 +10,11 @@ from backups.forms.backup import NamespacesMixin
 from backups.models import Backup, ClusterResources, ExistingObjects
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
+
+if TYPE_CHECKING:  # Django's own class takes no parameters when it runs
+    TargetField = forms.ModelChoiceField[Cluster]
+else:
+    TargetField = forms.ModelChoiceField
 
 ABOUT_CLUSTER_RESOURCES = {
     ClusterResources.AUTO: "Those that belong to what is restored; all of them when all namespaces are.",
@@ -22,7 +27,7 @@ ABOUT_EXISTING = {
 }
 
 
-class TargetChoice(forms.ModelChoiceField):
+class TargetChoice(TargetField):
     def label_from_instance(self, obj: Any) -> str:
         return str(obj.name)
 

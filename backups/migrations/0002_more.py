@@ -9,80 +9,127 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('backups', '0001_initial'),
-        ('workspaces', '0002_more'),
+        ("backups", "0001_initial"),
+        ("workspaces", "0002_more"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Reading',
+            name="Reading",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('kind', models.CharField(choices=[('log', 'Log')], default='log', max_length=10)),
-                ('lines', models.PositiveIntegerField(default=0)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("kind", models.CharField(choices=[("log", "Log")], default="log", max_length=10)),
+                ("lines", models.PositiveIntegerField(default=0)),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='backup',
-            name='results',
+            model_name="backup",
+            name="results",
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='restore',
-            name='results',
+            model_name="restore",
+            name="results",
             field=models.JSONField(blank=True, null=True),
         ),
         migrations.AlterConstraint(
-            model_name='backup',
-            name='backup_name_once_in_a_cluster',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', [backups.lifecycle.State['REJECTED'], backups.lifecycle.State['CANCELED']]), _negated=True), fields=('cluster', 'name'), name='backup_name_once_in_a_cluster', violation_error_message='This cluster has a backup of this name already.'),
+            model_name="backup",
+            name="backup_name_once_in_a_cluster",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", [backups.lifecycle.State["REJECTED"], backups.lifecycle.State["CANCELED"]]),
+                    _negated=True,
+                ),
+                fields=("cluster", "name"),
+                name="backup_name_once_in_a_cluster",
+                violation_error_message="This cluster has a backup of this name already.",
+            ),
         ),
         migrations.AlterConstraint(
-            model_name='backuplocation',
-            name='location_name_once_in_a_project',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='location_name_once_in_a_project', violation_error_message='A location of this name is in the project already.'),
+            model_name="backuplocation",
+            name="location_name_once_in_a_project",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name"),
+                name="location_name_once_in_a_project",
+                violation_error_message="A location of this name is in the project already.",
+            ),
         ),
         migrations.AlterConstraint(
-            model_name='backuplocation',
-            name='place_in_storage_once',
-            constraint=models.UniqueConstraint(fields=('provider', 's3_url', 'bucket', 'prefix'), name='place_in_storage_once', violation_error_message='Another location uses this bucket and prefix already.'),
+            model_name="backuplocation",
+            name="place_in_storage_once",
+            constraint=models.UniqueConstraint(
+                fields=("provider", "s3_url", "bucket", "prefix"),
+                name="place_in_storage_once",
+                violation_error_message="Another location uses this bucket and prefix already.",
+            ),
         ),
         migrations.AddField(
-            model_name='reading',
-            name='backup',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='backups.backup'),
+            model_name="reading",
+            name="backup",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="backups.backup",
+            ),
         ),
         migrations.AddField(
-            model_name='reading',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.project'),
+            model_name="reading",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.project"
+            ),
         ),
         migrations.AddField(
-            model_name='reading',
-            name='requested_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="reading",
+            name="requested_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='reading',
-            name='restore',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='backups.restore'),
+            model_name="reading",
+            name="restore",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="backups.restore",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reading',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('backup__isnull', False), ('restore__isnull', True)), models.Q(('backup__isnull', True), ('restore__isnull', False)), _connector='OR'), name='reading_of_a_backup_or_a_restore'),
+            model_name="reading",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("backup__isnull", False), ("restore__isnull", True)),
+                    models.Q(("backup__isnull", True), ("restore__isnull", False)),
+                    _connector="OR",
+                ),
+                name="reading_of_a_backup_or_a_restore",
+            ),
         ),
     ]

@@ -19,12 +19,11 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 
 import structlog
 from django.db import DatabaseError
 from django.db import connection as database
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from backups import lifecycle
@@ -158,7 +157,7 @@ def redrive() -> int:
     """Send every row again whose next step is due and that nobody holds; how many were sent."""
     sent = 0
     for model, queue_name in WISHES.items():
-        for wish in model._default_manager.due().order_by("due_at")[:500]:  # type: ignore[attr-defined]
+        for wish in model._default_manager.due().order_by("due_at")[:500]:
             if wish.is_hopeless:
                 _give_up(wish)
                 continue
@@ -206,23 +205,22 @@ def write(heard: Heard) -> None:
             note_unreachable(Cluster.objects.get(pk=heard.cluster), heard.reason)
 
 
-def _open_rows(cluster: uuid.UUID, kind: str) -> partial[object]:
-    manager = observation.KINDS[kind]._default_manager
-    return partial(manager.filter, cluster_id=cluster, state__in=lifecycle.OPEN)
+def _open_rows(cluster: uuid.UUID, kind: str) -> QuerySet[VeleroWish]:
+    return observation.KINDS[kind]._default_manager.filter(cluster_id=cluster, state__in=lifecycle.OPEN)
 
 
 def _write_changed(heard: Changed) -> None:
-    for wish in _open_rows(heard.cluster, heard.kind)(object_name=name_of(heard.object)):  # type: ignore[attr-defined]
+    for wish in _open_rows(heard.cluster, heard.kind).filter(object_name=name_of(heard.object)):
         observation.removed(wish, heard.object) if heard.gone else observation.observe(wish, heard.object)
 
 
 def _write_listed(heard: Listed) -> None:
     note_answer(heard.cluster)
     settled = heard.began - ALLOWANCE  # one submitted while the list was being read may not be in it
-    for wish in _open_rows(heard.cluster, heard.kind)():  # type: ignore[attr-defined]
+    for wish in _open_rows(heard.cluster, heard.kind):
         if raw := heard.objects.get(wish.object_name):
             observation.observe(wish, raw)
-        elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at < settled:
+        elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at and wish.submitted_at < settled:
             observation.vanished(wish)
 
 

@@ -57,7 +57,7 @@ def end_orphans() -> int:
     ended = 0
     for model in KINDS.values():
         for wish in model._default_manager.filter(state__in=OPEN, cluster__deregistered_at__isnull=False):
-            cluster = wish.cluster  # type: ignore[attr-defined]  # Backup and Restore have one
+            cluster = wish.cluster  # Backup and Restore have one
             sentence = f"{cluster} was deregistered before this ended; what became of it there is not known."
             begun = State(wish.state) != State.REQUESTED
             ended += _write(wish, {"state": State.FAILED if begun else State.REJECTED, "message": sentence})
@@ -70,7 +70,7 @@ def flag_not_picked_up() -> int:
     flagged = 0
     for model in KINDS.values():
         for wish in model._default_manager.filter(submitted_at__lt=timezone.now() - PATIENCE, **waiting):
-            _write(wish, {"message": not_picked_up(str(wish.cluster))})  # type: ignore[attr-defined]
+            _write(wish, {"message": not_picked_up(str(wish.cluster))})
             flagged += 1
     return flagged
 

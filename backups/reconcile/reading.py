@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from backups import storage
-from backups.models import CheckState, PlacedLocation, Reading, VeleroWish
+from backups.models import Backup, CheckState, PlacedLocation, Reading, Restore
 from backups.reconcile.location import target_in
 from console.lib import outbound, spool
 from console.lib.errors import ConsoleError, Missing
@@ -48,9 +48,9 @@ def _lines(reading: Reading) -> Iterator[str]:
     )
 
 
-def place_of(wish: VeleroWish) -> PlacedLocation:
+def place_of(wish: Backup | Restore) -> PlacedLocation:
     """Where in the bucket the files of a backup or a restore lie: below the source cluster's prefix."""
-    backup = getattr(wish, "backup", wish)
+    backup = wish.backup if isinstance(wish, Restore) else wish
     found = PlacedLocation.objects.filter(location=backup.location, source=backup.cluster).first()
     if found is None:
         raise Missing("Nothing of this has reached the bucket.")

@@ -6,7 +6,7 @@ from functools import partial
 
 from django.utils import timezone
 
-from backups.models import PlacedLocation, Restore
+from backups.models import ClusterResources, ExistingObjects, PlacedLocation, Restore
 from backups.reconcile import adoption
 from backups.reconcile import location as locations
 from backups.reconcile.backup import CLUSTER_RESOURCES
@@ -51,10 +51,10 @@ def manifest(restore: Restore) -> dict[str, object]:
             backup_name=restore.backup.object_name,
             included_namespaces=tuple(restore.namespaces),
             namespace_mapping=restore.namespace_mapping,
-            include_cluster_resources=CLUSTER_RESOURCES[restore.cluster_resources],
+            include_cluster_resources=CLUSTER_RESOURCES[ClusterResources(restore.cluster_resources)],
             restore_pvs=restore.restore_volumes,
             preserve_node_ports=restore.preserve_node_ports,
-            existing_resource_policy=restore.existing_objects,
+            existing_resource_policy="update" if restore.existing_objects == ExistingObjects.UPDATE else "none",
             labels=our_labels(restore),
         )
     )

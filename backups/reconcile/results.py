@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backups import storage
-from backups.models import Backup, VeleroWish
+from backups.models import Backup, Restore
 from backups.reconcile.location import target_in
 from backups.reconcile.reading import place_of
 from backups.velero.explain import explain
@@ -22,7 +22,7 @@ MOST = 500
 LARGEST = 4 * 1024 * 1024
 
 
-def read(wish: VeleroWish) -> None:
+def read(wish: Backup | Restore) -> None:
     """Fill `results`. What cannot be read is said, and not tried again."""
     try:
         results = {"entries": entries(_document(wish)), "unread": ""}
@@ -31,7 +31,7 @@ def read(wish: VeleroWish) -> None:
     type(wish)._default_manager.filter(pk=wish.pk).update(results=results)
 
 
-def _document(wish: VeleroWish) -> Any:
+def _document(wish: Backup | Restore) -> Any:
     placed = place_of(wish)
     key = storage.backup_results_key if isinstance(wish, Backup) else storage.restore_results_key
     return storage.read_gzip_json(
@@ -50,8 +50,9 @@ def _texts(document: Any, severity: str) -> Iterator[tuple[str, str, str]]:
     result = document.get(severity) if isinstance(document, dict) else None
     if not isinstance(result, dict):
         return
-    spaces = result.get("namespaces") if isinstance(result.get("namespaces"), dict) else {}
-    for namespace, texts in [("", result.get("velero")), ("", result.get("cluster")), *spaces.items()]:
+    spaces = result.get("namespaces")
+    by_space = [*spaces.items()] if isinstance(spaces, dict) else []
+    for namespace, texts in [("", result.get("velero")), ("", result.get("cluster")), *by_space]:
         for text in texts if isinstance(texts, list) else []:
             yield severity.removesuffix("s"), clip(namespace, 63), clip(text)
 

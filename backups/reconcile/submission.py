@@ -100,6 +100,6 @@ def our_labels(wish: VeleroWish) -> dict[str, str]:
     """What ties an object in a cluster to its row."""
     return {
         names.REQUEST: str(wish.pk),
-        names.CLUSTER: str(wish.cluster.pk),  # type: ignore[attr-defined]  # Backup and Restore have both
-        names.PROJECT: str(wish.project_id),  # type: ignore[attr-defined]
+        names.CLUSTER: str(wish.cluster_id),
+        names.PROJECT: str(wish.project_id),
     }

@@ -29,7 +29,13 @@ _FLAGS = {
 def command(manifest: names.Json) -> str:
     """For a Backup's or a Restore's manifest; one flag a line, quoted for a shell."""
     meta, spec = manifest["metadata"], manifest["spec"]
-    words = ["velero", manifest["kind"].lower(), "create", shlex.quote(meta["name"]), f"--namespace={meta['namespace']}"]
+    words = [
+        "velero",
+        manifest["kind"].lower(),
+        "create",
+        shlex.quote(meta["name"]),
+        f"--namespace={meta['namespace']}",
+    ]
     flags = [f"{_FLAGS[key]}={shlex.quote(_value(value))}" for key, value in spec.items() if _says(key, value)]
     return " \\\n  ".join([" ".join(words), *flags])
 

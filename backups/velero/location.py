@@ -242,6 +242,4 @@ def adopted_snapshot_location_manifest(
     fields = Fields(raw)
     spec = {"provider": fields.text("spec.provider"), "config": fields.mapping("spec.config")}
     meta = names.metadata(fields.text("metadata.name"), namespace, labels)
-    return names.resource(
-        "VolumeSnapshotLocation", meta, {**spec, "credential": {"name": secret_name, "key": CLOUD}}
-    )
+    return names.resource("VolumeSnapshotLocation", meta, {**spec, "credential": {"name": secret_name, "key": CLOUD}})

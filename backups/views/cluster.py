@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,6 +23,7 @@ from workspaces.views.shown import STATES, as_shown
 
 PAGE = 25
 SHOWN = 5
+SEARCHED = ("name", "description", "server", "cloud_account", "tags")
 EXPIRES_SOON = timedelta(days=14)
 MOST_TARGETS = 2000  # of each kind, the newest first: an audit row names its target and has no key to join by
 
@@ -75,8 +75,7 @@ def cluster_list(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpR
 def _listing(request: AuthenticatedHttpRequest, clusters: QuerySet[Cluster]) -> ClusterListing:
     search, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
     if search:
-        fields = ("name", "description", "server", "cloud_account", "tags")
-        clusters = clusters.filter(_any_of(f"{field}__icontains" for field in fields)(search))
+        clusters = clusters.filter(Q(*((f"{name}__icontains", search) for name in SEARCHED), _connector=Q.OR))
     if state in STATES:
         clusters = clusters.filter(shown_state=state)
     newest = visible(request.user, Backup.objects.filter(cluster=OuterRef("pk")), Verb.BACKUP_GET)
@@ -84,11 +83,6 @@ def _listing(request: AuthenticatedHttpRequest, clusters: QuerySet[Cluster]) -> 
     page = Paginator(clusters.order_by("name"), PAGE).get_page(request.GET.get("page"))
     busy = _attach_last_backups(page)
     return ClusterListing(page, search, state if state in STATES else "", busy)
-
-
-def _any_of(lookups: Iterable[str]) -> Any:
-    names = list(lookups)
-    return lambda text: Q(*((name, text) for name in names), _connector=Q.OR)
 
 
 def _attach_last_backups(page: Page[Any]) -> bool:

@@ -69,7 +69,9 @@ def _is_busy(context: dict[str, Any]) -> bool:
 def _health(counted: dict[str, int]) -> list[tuple[str, int]]:
     """How many clusters are in which state, healthy always among them and first."""
     best_first = reversed(STATES)
-    return [(state, counted.get(state, 0)) for state in best_first if counted.get(state) or state == ClusterState.HEALTHY]
+    return [
+        (state, counted.get(state, 0)) for state in best_first if counted.get(state) or state == ClusterState.HEALTHY
+    ]
 
 
 def _tasks(project: Project, clusters: list[Any], located: bool) -> list[Task]:

@@ -120,6 +120,9 @@ class EncryptedJSONField(AnyTextField):
     It is written by `save()` only: `QuerySet.update()` has no row to bind to and is refused.
     """
 
+    _pyi_private_set_type: Any  # for the type checker: any JSON goes in and comes out
+    _pyi_private_get_type: Any
+
     description = "JSON, encrypted under the console's key ring"
 
     def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:

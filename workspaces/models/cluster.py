@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from typing import Any, ClassVar, Self
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from console.lib.crypto import EncryptedJSONField
 from workspaces.models.project import Project
-from workspaces.models.wish import Wish, WishQuerySet
+from workspaces.models.wish import Wish
 
 STALE_AFTER = timedelta(seconds=100)  # two rounds of the reconciler's 45 s, and a little
 
@@ -132,8 +132,6 @@ class ClusterCheck(Wish):
     velero_namespace = models.CharField(max_length=63, default="velero")
     steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
     facts = models.JSONField(default=dict, blank=True)
-
-    objects: ClassVar[WishQuerySet[Any]] = WishQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta:
         ordering = ["-created_at"]

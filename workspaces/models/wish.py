@@ -74,7 +74,7 @@ class Wish(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar[WishQuerySet[Any]]
+    objects: ClassVar[Any] = WishQuerySet.as_manager()  # Any: the stubs know no manager of an abstract row
 
     class Meta:
         abstract = True

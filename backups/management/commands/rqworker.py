@@ -18,4 +18,4 @@ class Command(rqworker.Command):
         import backups.storage.s3  # noqa: F401 - what a job needs is imported here, once, SDKs included
 
         options["serializer"] = "rq.serializers.JSONSerializer"
-        super().handle(*args, **options)
+        super().handle(*args, **options)  # type: ignore[no-untyped-call]
