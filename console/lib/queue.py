@@ -9,11 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from django.db import transaction
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from console.lib import context, metrics
 from console.lib.errors import ConsoleError
@@ -34,15 +36,22 @@ def enqueue(job: str, pk: uuid.UUID, attempt: int, *, queue: QueueName = "comman
 
 
 def _send(job: str, pk: str, attempt: int, queue: QueueName, cause: str) -> None:
-    import django_rq
-
     job_id = f"{job.rsplit('.', 1)[-1]}-{pk}-{attempt}"
     try:
-        django_rq.get_queue(queue).enqueue(
+        _open(queue).enqueue(
             job, pk, attempt, job_id=job_id, meta={"cause": cause}, result_ttl=0, failure_ttl=60
         )
     except RedisError as error:
         log.warning("queue away, the reconciler will drive this row", job=job, pk=pk, reason=type(error).__name__)
+
+
+def _open(name: QueueName) -> Any:
+    """The RQ queue. Redis is asked once: the client's own retries would hold a page for ten seconds."""
+    import django_rq
+
+    opened = django_rq.get_queue(name)
+    opened.connection.set_retry(Retry(NoBackoff(), 0))
+    return opened
 
 
 def job(function: Job) -> Job:
@@ -71,19 +80,15 @@ def _cause_of_this_job() -> str:
 
 def reachable() -> bool:
     """Whether Redis answers now."""
-    import django_rq
-
     try:
-        return bool(django_rq.get_connection("commands").ping())
+        return bool(_open("commands").connection.ping())
     except RedisError:
         return False
 
 
 def depths(names: Sequence[QueueName] = ("interactive", "commands", "slow")) -> dict[str, int]:
     """Messages waiting in each queue; empty when Redis is away."""
-    import django_rq
-
     try:
-        return {name: int(django_rq.get_queue(name).count) for name in names}
+        return {name: int(_open(name).count) for name in names}
     except RedisError:
         return {}

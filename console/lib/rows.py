@@ -17,8 +17,7 @@ def save_new(row: models.Model) -> None:
     except ValidationError as error:
         raise _bad_input(error) from error
     except IntegrityError as error:  # somebody was faster between the check and the insert
-        row.validate_constraints()
-        raise BadInput("Somebody else saved the same thing a moment ago.", remedy="Load the page again.") from error
+        raise _taken(row) from error
 
 
 def save_changed(row: models.Model, *fields: str) -> None:
@@ -30,8 +29,17 @@ def save_changed(row: models.Model, *fields: str) -> None:
     except ValidationError as error:
         raise _bad_input(error) from error
     except IntegrityError as error:
+        raise _taken(row) from error
+
+
+def _taken(row: models.Model) -> BadInput:
+    """What somebody else has taken meanwhile, in the constraint's own words where it has some."""
+    try:
+        row.validate_unique(exclude={row._meta.pk.name})
         row.validate_constraints()
-        raise BadInput("Somebody else saved the same thing a moment ago.", remedy="Load the page again.") from error
+    except ValidationError as error:
+        return _bad_input(error)
+    return BadInput("Somebody else saved the same thing a moment ago.", remedy="Load the page again.")
 
 
 def _bad_input(error: ValidationError) -> BadInput:

@@ -1,0 +1,60 @@
+"""Signing in, and what a person may change about themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+
+from accounts.models import User
+
+if TYPE_CHECKING:  # Django's own classes take no parameters when they run
+    UserModelForm = forms.ModelForm[User]
+    UserPasswordForm = PasswordChangeForm[User]
+else:
+    UserModelForm, UserPasswordForm = forms.ModelForm, PasswordChangeForm
+
+
+class SignInForm(AuthenticationForm):
+    """The same answer for an unknown address, a wrong password and a deactivated person."""
+
+    error_messages = {
+        "invalid_login": "The e-mail address or the password is not right. Check both and try again.",
+        "inactive": "The e-mail address or the password is not right. Check both and try again.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "E-mail address"
+        self.fields["username"].widget = forms.EmailInput({"autofocus": True, "autocomplete": "username"})
+
+
+class ProfileForm(UserModelForm):
+    class Meta:
+        model = User
+        fields = ["name", "time_zone"]
+        labels = {"time_zone": "Time zone"}
+        help_texts = {
+            "name": "Shown to others instead of your e-mail address.",
+            "time_zone": "Times are shown in this zone, with UTC on hover. Type a city to search.",
+        }
+        widgets = {
+            "name": forms.TextInput({"autocomplete": "name"}),
+            "time_zone": forms.TextInput({"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
+        }
+
+
+class PasswordForm(UserPasswordForm):
+    error_messages = {
+        "password_incorrect": "This is not your current password.",
+        "password_mismatch": "The two new passwords differ.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].label = "Current password"
+        self.fields["new_password1"].label = "New password"
+        self.fields["new_password1"].help_text = "At least 12 characters. A few unrelated words are easier to keep."
+        self.fields["new_password2"].label = "New password again"
+        self.fields["new_password2"].help_text = ""

@@ -1,0 +1,92 @@
+"""Signing in and out, and one's own profile."""
+
+from __future__ import annotations
+
+import zoneinfo
+from typing import cast
+
+from django.contrib import auth, messages
+from django.contrib.auth.decorators import login_not_required
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from accounts import audit, signin
+from accounts.forms import PasswordForm, ProfileForm, SignInForm
+from accounts.models import AuthenticatedHttpRequest, User
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+def login(request: HttpRequest) -> HttpResponse:
+    """A fragment that was asked for after the session ended makes the whole page go here."""
+    following = _safe_next(request)
+    if request.headers.get("HX-Request"):
+        here = request.headers.get("HX-Current-URL", "")
+        return HttpResponseClientRedirect(f"{resolve_url('login')}?next={_path_of(request, here)}")
+    if request.user.is_authenticated:
+        return redirect(following or "home")
+    form = SignInForm(request, request.POST or None)
+    if request.method == "POST":
+        if form.is_valid():
+            return _signed_in(request, form, following)
+        signin.record_refused_sign_in(request.POST.get("username", ""))
+    return render(request, "accounts/login.html", {"form": form, "next": following})
+
+
+def _signed_in(request: HttpRequest, form: SignInForm, following: str) -> HttpResponse:
+    user = cast(User, form.get_user())
+    auth.login(request, user)
+    signin.record_sign_in(user)
+    return redirect(following or "home")
+
+
+def _safe_next(request: HttpRequest) -> str:
+    """Where to go afterwards, when that is a page of ours."""
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    return wanted if ours else ""
+
+
+def _path_of(request: HttpRequest, address: str) -> str:
+    """The path of an address of ours, as the browser's current one."""
+    start = f"{request.scheme}://{request.get_host()}"
+    return address.removeprefix(start) if address.startswith(f"{start}/") else "/"
+
+
+@require_POST
+def logout(request: AuthenticatedHttpRequest) -> HttpResponse:
+    signin.record_sign_out(request.user)
+    auth.logout(request)
+    messages.success(request, "You are signed out.")
+    return redirect("login")
+
+
+def profile(request: AuthenticatedHttpRequest) -> HttpResponse:
+    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
+    if form.is_valid():
+        with transaction.atomic():
+            audit.record(by=request.user, verb="user.update", target=form.save(), fields=form.changed_data)
+        messages.success(request, "Your profile is saved.")
+        return redirect("profile")
+    zones = sorted(zoneinfo.available_timezones())
+    return render(request, "accounts/profile.html", {"form": form, "zones": zones})
+
+
+@sensitive_post_parameters()
+def password_change(request: AuthenticatedHttpRequest) -> HttpResponse:
+    form = PasswordForm(request.user, request.POST or None)
+    if form.is_valid():
+        with transaction.atomic():
+            user = form.save()
+            audit.record(by=user, verb="user.password", target=user)
+        auth.update_session_auth_hash(request, user)
+        messages.success(request, "Your password is changed. You are signed out everywhere else.")
+        return redirect("profile")
+    return render(request, "accounts/password_change.html", {"form": form})

@@ -1,0 +1,150 @@
+"""What the frame of a page offers: which project one is in, the others, and the left menu.
+
+An entry whose page does not exist yet is not shown: the menu is this list, filtered by the URL names there are. A page
+of a project says which one by `project` in its template context, or in its address.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+from accounts.models import Tenant, User
+from accounts.permissions import Verb, visible
+from workspaces.models import Project
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the menu. `url_name` takes the project's or tenant's id, or nothing."""
+
+    section: str
+    label: str
+    icon: str
+    url_name: str
+
+
+IN_PROJECT = (
+    Entry("overview", "Overview", "overview", "project_overview"),
+    Entry("clusters", "Clusters", "cluster", "cluster_list"),
+    Entry("workspaces", "Workspaces", "workspace", "workspace_list"),
+    Entry("settings", "Project Settings", "settings", "project_settings"),
+)
+IN_TENANT = (
+    Entry("projects", "Projects", "project", "project_list"),
+    Entry("people", "Users and Teams", "people", "user_list"),
+    Entry("audit", "Audit log", "audit", "audit_list"),
+    Entry("tenant", "Tenant Settings", "tenant", "tenant_settings"),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    section: str
+    label: str
+    icon: str
+    address: str
+    current: bool = False
+
+
+@dataclass(frozen=True)
+class Menu:
+    title: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A line of the project switcher."""
+
+    project: Project
+    address: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Everything base.html needs. `person` is None for somebody who has not signed in."""
+
+    person: User | None = None
+    project: Project | None = None
+    menus: tuple[Menu, ...] = ()
+    switches: tuple[Switch, ...] = ()
+
+
+def address_of(url_name: str, *args: object) -> str:
+    """The address, with or without its arguments, or nothing while there is no such page."""
+    for arguments in (args, ()):
+        try:
+            return reverse(url_name, args=arguments)
+        except NoReverseMatch:
+            continue
+    return ""
+
+
+def projects_of(person: User) -> list[Project]:
+    """The projects this person sees, with their tenants, in the order of the switcher."""
+    found = visible(person, Project.objects.select_related("tenant"), Verb.PROJECT_GET)
+    return list(found.order_by("tenant__name", "name"))
+
+
+def frame_for(request: HttpRequest | None, project: object = None, section: str = "") -> Frame:
+    """The frame of the page that answers `request`. Two queries for a person, none for a stranger."""
+    person = getattr(request, "user", None)
+    if request is None or not isinstance(person, User):
+        return Frame()
+    projects = projects_of(person)
+    here = _project_here(request, project, projects)
+    menus = (_project_menu(here, request.path, section), *_tenant_menus(person, here, request.path, section))
+    switches = tuple(Switch(each, address_of("project_overview", each.pk), each == here) for each in projects)
+    return Frame(person, here, tuple(menu for menu in menus if menu.links), switches)
+
+
+def _project_here(request: HttpRequest, named: object, projects: Sequence[Project]) -> Project | None:
+    """The page's own project, else the one last visited, else the first."""
+    asked = request.resolver_match.kwargs.get("project") if request.resolver_match else None
+    wanted = named.pk if isinstance(named, Project) else asked
+    last = request.session.get("project")
+    found = {str(each.pk): each for each in projects}
+    here = found.get(str(wanted)) or found.get(str(last)) or (projects[0] if projects else None)
+    if here and wanted and str(here.pk) != last:
+        request.session["project"] = str(here.pk)
+    return here
+
+
+def _project_menu(project: Project | None, path: str, section: str) -> Menu:
+    return Menu(project.name if project else "", _links(IN_PROJECT, project and project.pk, path, section) if project else ())
+
+
+def _tenant_menus(person: User, project: Project | None, path: str, section: str) -> list[Menu]:
+    """The tenant's pages, for its admins: the tenant of the project one is in, else the first."""
+    mine = list(Tenant.objects.administered_by(person))
+    tenant = next((each for each in mine if project and each.pk == project.tenant_id), mine[0] if mine else None)
+    return [Menu(tenant.name, _links(IN_TENANT, tenant.pk, path, section))] if tenant else []
+
+
+def _links(entries: Sequence[Entry], pk: uuid.UUID | None, path: str, section: str) -> tuple[Link, ...]:
+    there = [(entry, address) for entry in entries if (address := address_of(entry.url_name, pk))]
+    current = section or _section_of(path, there)
+    return tuple(Link(e.section, e.label, e.icon, address, e.section == current) for e, address in there)
+
+
+def _section_of(path: str, there: list[tuple[Entry, str]]) -> str:
+    """The entry with the longest address the path begins with; an overview is only itself."""
+    matching: list[tuple[int, str]] = [
+        (len(address), entry.section)
+        for entry, address in there
+        if path == address or (entry.section != "overview" and path.startswith(address))
+    ]
+    return max(matching, default=(0, ""))[1]
+
+
+def first_page(person: User) -> str:
+    """Where a person begins: the overview of the first project, or nothing."""
+    projects: list[Any] = projects_of(person)
+    return address_of("project_overview", projects[0].pk) if projects else ""

@@ -1,0 +1,132 @@
+"""What belongs to no app: the start page, probes for whoever runs the console, error pages, the style guide."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.views.decorators.cache import never_cache
+
+from accounts.models import AuthenticatedHttpRequest
+from accounts.permissions import Verb, visible
+from backups.models import Backup, Restore
+from console import navigation
+from console.lib import context, live, provisioning, queue
+from console.lib import metrics as figures
+from workspaces.models import Cluster, Project
+
+Row = tuple[str, Mapping[str, str], float]
+
+
+def home(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """The first project's overview, or what there is."""
+    overview = navigation.first_page(request.user)
+    if overview:
+        return redirect(overview)
+    projects = visible(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET)
+    counted = projects.annotate(cluster_count=Count("clusters"))
+    return render(request, "console/home.html", {"projects": counted, "live_interval": _sandbox_pace()})
+
+
+def sandbox_progress(request: HttpRequest) -> HttpResponse:
+    """The live fragment; as a page of its own it is the start page."""
+    if not live.wanted(request):
+        return redirect("home")
+    return live.fragment_response(request, "console/sandbox_progress.html", {}, busy=_sandbox_is_moving())
+
+
+def _sandbox_is_moving() -> bool:
+    sandbox = provisioning.read()
+    return sandbox is not None and sandbox.moving
+
+
+def _sandbox_pace() -> int:
+    return live.interval(_sandbox_is_moving())
+
+
+# Probes
+
+
+@login_not_required
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers. Asks nobody else, so that a database outage restarts nothing."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Whether this process can do its work: database, migrations, queue."""
+    database = _database_answers()
+    parts = {"database": database, "migrations": database and _is_migrated(), "queue": queue.reachable()}
+    missing = [name for name, there in parts.items() if not there]
+    return JsonResponse({"ready": not missing, "missing": missing}, status=503 if missing else 200)
+
+
+def _database_answers() -> bool:
+    try:
+        connection.ensure_connection()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _is_migrated() -> bool:
+    try:
+        executor = MigrationExecutor(connection)
+        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError:
+        return False
+
+
+@login_not_required
+@never_cache
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text. With METRICS_TOKEN set, to whoever brings it; else to this machine only."""
+    if not _may_scrape(request):
+        return HttpResponse("Bring the METRICS_TOKEN as a bearer token.\n", status=401, content_type="text/plain")
+    return HttpResponse(figures.scrape(_rows()), content_type=figures.CONTENT_TYPE)
+
+
+def _may_scrape(request: HttpRequest) -> bool:
+    if settings.METRICS_TOKEN:
+        brought = request.headers.get("Authorization", "")
+        return hmac.compare_digest(brought.encode(), f"Bearer {settings.METRICS_TOKEN}".encode())
+    forwarded = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers  # a proxy here, a stranger there
+    return not forwarded and _is_loopback(request.META.get("REMOTE_ADDR", ""))
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _rows() -> Iterator[Row]:
+    for name, model in (("backups", Backup), ("restores", Restore), ("clusters", Cluster)):
+        counted = model._default_manager.order_by().values_list("state").annotate(count=Count("pk"))
+        yield from ((f"drydock_{name}", {"state": state}, count) for state, count in counted)
+    for name, depth in queue.depths().items():
+        yield "drydock_queue_depth", {"queue": name}, depth
+
+
+# When something goes wrong
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Leans on as little as it can: no session, no user, no database."""
+    body = render_to_string("500.html", {"reference": context.current().id})
+    return HttpResponse(body, status=500)

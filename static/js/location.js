@@ -1,0 +1,87 @@
+// Add a New Backup location. The form works without this; here line and fields stay in step while one types, the help
+// beside the form shows what was typed, and Save waits for another validation once something was changed.
+
+const form = document.querySelector("[data-location-form]");
+const field = (name) => form.elements.namedItem(name);
+const NAMES = { region: "region", s3forcepathstyle: "path_style", s3url: "s3_url" };
+const WITHOUT_REGIONS = "us-east-1";
+const provider = () => form.querySelector("[name=provider]:checked")?.value;
+
+// Configuration: one line and three fields. backups/configuration.py reads and writes the same.
+function writeLine() {
+  const url = field("s3_url").value.trim().replace(/\/+$/, "");
+  field("configuration").value = `region=${field("region").value.trim()},s3ForcePathStyle=${field("path_style").checked},s3Url=${url}`;
+}
+
+function readLine() {
+  for (const part of field("configuration").value.split(",")) {
+    const [, name, value] = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(part) ?? [];
+    const target = NAMES[name?.toLowerCase()];
+    if (target === "path_style" && /^(true|false)$/i.test(value)) field(target).checked = value.toLowerCase() === "true";
+    else if (target && target !== "path_style") field(target).value = value;
+  }
+}
+
+// Choosing a card presets what the person has not chosen otherwise.
+let touched = Boolean(field("s3_url").value || field("region").value || field("path_style").checked);
+function preset() {
+  if (touched) return;
+  const own = provider() === "s3";
+  field("path_style").checked = own;
+  field("region").value = own ? WITHOUT_REGIONS : "";
+  writeLine();
+}
+
+// Values in the help. The policy is JSON, the commands are for a shell: each is quoted for its place.
+const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
+
+function showHelp() {
+  const [bucket, prefix, region, url] = ["bucket", "prefix", "region", "s3_url"].map((name) => field(name).value.trim());
+  const texts = {
+    bucket: JSON.stringify(bucket || "BUCKET").slice(1, -1),
+    folder: shell(`${bucket || "BUCKET"}/${prefix.replace(/^\/+|\/+$/g, "")}/`),
+    region: shell(region || "REGION"),
+    endpoint: url && ` --endpoint-url ${shell(url)}`,
+    alias_url: shell(url || "https://s3.amazonaws.com"),
+  };
+  for (const place of document.querySelectorAll("[data-fill]")) place.textContent = texts[place.dataset.fill];
+}
+
+// What was validated is what is saved; the name alone may change afterwards.
+let edited = false;
+function showEdited() {
+  for (const note of document.querySelectorAll("[data-edited]")) note.hidden = !(edited && document.querySelector("[data-save]"));
+  for (const button of document.querySelectorAll("[data-save]")) button.disabled = edited;
+}
+
+form.addEventListener("input", ({ target }) => {
+  if (target.name === "configuration") readLine();
+  if (["region", "s3_url", "path_style"].includes(target.name)) writeLine();
+  if (["region", "s3_url", "path_style", "configuration"].includes(target.name)) touched = true;
+  if (target.name === "provider") preset();
+  if (target.name !== "name") edited = true;
+  showHelp();
+  showEdited();
+});
+document.addEventListener("live:updated", showEdited);
+
+// The session may have ended while one typed: sending the form would lose it, so this is asked first.
+const signedOut = async () => (await fetch(location.href, { method: "GET", headers: { Live: "1" }, redirect: "manual" })).type === "opaqueredirect";
+
+form.addEventListener(
+  "submit",
+  async (event) => {
+    if (form.dataset.asked) return delete form.dataset.asked;
+    event.preventDefault();
+    event.stopPropagation();
+    const ended = await signedOut().catch(() => false);
+    document.querySelector("[data-signed-out]").hidden = !ended;
+    if (ended) return document.querySelector("[data-signed-out]").scrollIntoView({ block: "center" });
+    form.dataset.asked = "yes";
+    form.requestSubmit(event.submitter);
+  },
+  true,
+);
+
+if (!field("configuration").value) writeLine();
+showHelp();

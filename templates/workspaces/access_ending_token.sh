@@ -1,0 +1,1 @@
+TOKEN=$(kubectl create token drydock --namespace {{ namespace }} --duration 2160h)
