@@ -9,6 +9,7 @@
     adoption   a finished backup made known to another cluster
     modifier   storage-class mapping for one restore
     server     is Velero there, which, does it answer
+    rights     what the account in the kubeconfig must be allowed
     explain    Velero's words as sentences
     scope      what may never be backed up or restored
     reading    reads any object without failing
