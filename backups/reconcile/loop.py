@@ -33,7 +33,7 @@ from backups.reconcile import observation
 from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
-from console.lib.queue import QueueName, enqueue
+from console.lib.queue import QueueName, enqueue, reachable
 from workspaces.connections import access_to, note_seen, note_unreachable
 from workspaces.models import Cluster, ClusterCheck, Overtaken, Wish
 from workspaces.models.cluster import ClusterState
@@ -154,18 +154,30 @@ def place_of(cluster: Cluster) -> Place | None:
 
 
 def redrive() -> int:
-    """Send every row again whose next step is due and that nobody holds; how many were sent."""
-    sent = 0
-    for model, queue_name in WISHES.items():
-        for wish in model._default_manager.due().order_by("due_at")[:500]:
-            if wish.is_hopeless:
-                _give_up(wish)
-                continue
-            mine = model._default_manager.filter(pk=wish.pk, attempt=wish.attempt, due_at=wish.due_at)
-            if mine.update(due_at=timezone.now() + REDRIVE_AGAIN):
-                metrics.redriven_total.labels(model._meta.model_name).inc()
-                enqueue(wish.job, wish.pk, wish.attempt, queue=queue_name)
-                sent += 1
+    """Send every row again whose next step is due and that nobody holds; how many were sent.
+
+    While Redis is away the rows stay due, so that they are sent in the round after it is back.
+    """
+    due = [
+        (wish, queue_name)
+        for model, queue_name in WISHES.items()
+        for wish in model._default_manager.due().order_by("due_at")[:500]
+    ]
+    for wish, _ in due:
+        if wish.is_hopeless:
+            _give_up(wish)
+    if not due or not reachable():
+        return 0
+    return sum(_send_again(wish, queue_name) for wish, queue_name in due if wish.is_open)
+
+
+def _send_again(wish: Wish, queue_name: QueueName) -> int:
+    """Of several reconcilers the first to move `due_at` sends the row."""
+    mine = type(wish)._default_manager.filter(pk=wish.pk, attempt=wish.attempt, due_at=wish.due_at)
+    sent = mine.update(due_at=timezone.now() + REDRIVE_AGAIN)
+    if sent:
+        metrics.redriven_total.labels(wish._meta.model_name).inc()
+        enqueue(wish.job, wish.pk, wish.attempt, queue=queue_name)
     return sent
 
 

@@ -9,7 +9,7 @@ from console.lib.errors import BadInput
 
 
 def save_new(row: models.Model) -> None:
-    """Validate the whole row, its constraints included, and insert it. Raises BadInput with the first field at fault."""
+    """Validate the row, its constraints included, and insert it. Raises BadInput with the first field at fault."""
     try:
         row.full_clean()
         with transaction.atomic():
