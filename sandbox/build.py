@@ -230,6 +230,7 @@ def _lines(what: str, command: list[str], log: Path) -> Iterator[str]:
         if process.wait() != 0:
             raise SandboxError(f"{what} failed.", log=log)
     finally:
+        process.stdout.close()
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()

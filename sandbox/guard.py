@@ -119,7 +119,7 @@ def run_guarded(home: Path, keep: Callable[[], int], after: Callable[[], None]) 
             os._exit(keep())
         _pass_signals_on(keeper)
         code = _wait_for(keeper)
-        sweep(guard, collect=True)
+        sweep(guard, patience=1, collect=True)  # what was worth asking has been asked
         after()
         return code
 
