@@ -97,6 +97,14 @@ class Membership(models.Model):
         return f"{self.user} in {self.tenant}"
 
 
+class AuditQuerySet(models.QuerySet["AuditEvent"]):
+    def update(self, **kwargs: Any) -> int:
+        raise TypeError("Audit rows are never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise TypeError("Audit rows are never deleted.")
+
+
 class AuditEvent(models.Model):
     """Who did what to what, from where, with what outcome. Append-only; no foreign keys, so nothing can vanish."""
 
@@ -113,6 +121,8 @@ class AuditEvent(models.Model):
     address = models.GenericIPAddressField(null=True)
     reference = models.CharField(max_length=64, blank=True)
     details = models.JSONField(default=dict)
+
+    objects = AuditQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
