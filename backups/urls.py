@@ -1,12 +1,28 @@
-"""Addresses of backups, restores and locations."""
+"""Addresses of clusters with their backups and restores, and of locations."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from backups.views import backup, location, log, restore
+from backups.views import backup, cluster, connection, location, log, project, restore
 
 urlpatterns = [
+    path("projects/<uuid:project>/", project.project_overview, name="project_overview"),
+    path("projects/<uuid:project>/clusters/", cluster.cluster_list, name="cluster_list"),
+    path("clusters/<uuid:cluster>/", cluster.cluster_overview, name="cluster_overview"),
+    path("clusters/<uuid:cluster>/events/", cluster.cluster_events, name="cluster_events"),
+    path("clusters/<uuid:cluster>/settings/kubeconfig/", connection.cluster_kubeconfig, name="cluster_kubeconfig"),
+    path(
+        "clusters/<uuid:cluster>/settings/kubeconfig/<uuid:check>/",
+        connection.cluster_kubeconfig_check,
+        name="cluster_kubeconfig_check",
+    ),
+    path(
+        "clusters/<uuid:cluster>/settings/kubeconfig/<uuid:check>/replace/",
+        connection.cluster_kubeconfig_replace,
+        name="cluster_kubeconfig_replace",
+    ),
+    path("clusters/<uuid:cluster>/recheck/", connection.cluster_recheck, name="cluster_recheck"),
     path("clusters/<uuid:cluster>/backup-restore/", backup.backup_list, name="cluster_backups"),
     path("clusters/<uuid:cluster>/backup-restore/restores/", restore.restore_list, name="cluster_restores"),
     path("clusters/<uuid:cluster>/backups/create/", backup.backup_create, name="backup_create"),

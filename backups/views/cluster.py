@@ -72,7 +72,7 @@ def cluster_list(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpR
     return page_response(request, "workspaces/cluster_list.html", "rows", context, busy=found.busy)
 
 
-def _listing(request: AuthenticatedHttpRequest, clusters: QuerySet[Cluster]) -> ClusterListing:
+def _listing(request: AuthenticatedHttpRequest, clusters: QuerySet[Any]) -> ClusterListing:
     search, state = request.GET.get("q", "").strip(), request.GET.get("state", "")
     if search:
         clusters = clusters.filter(Q(*((f"{name}__icontains", search) for name in SEARCHED), _connector=Q.OR))
@@ -169,9 +169,13 @@ def _audit_rows(user: User, cluster: Cluster) -> QuerySet[AuditEvent]:
 
 
 def _in_words(user: User, rows: list[AuditEvent]) -> list[Event]:
-    subjects: dict[str, Backup | Restore] = {}
-    for model, verb in ((Backup, Verb.BACKUP_GET), (Restore, Verb.RESTORE_GET)):
-        wanted = [row.target_id for row in rows if row.target_kind == model._meta.model_name]
-        found = visible(user, model.objects.filter(pk__in=wanted), verb)
-        subjects |= {str(one.pk): one for one in found}
+    wanted: dict[str, list[str]] = {"backup": [], "restore": []}
+    for row in rows:
+        wanted.get(row.target_kind, []).append(row.target_id)
+    subjects: dict[str, Any] = {}
+    for model, verb, pks in (
+        (Backup, Verb.BACKUP_GET, wanted["backup"]),
+        (Restore, Verb.RESTORE_GET, wanted["restore"]),
+    ):
+        subjects |= {str(one.pk): one for one in visible(user, model._default_manager.filter(pk__in=pks), verb)}
     return [Event(row, WORDS.get(row.verb, row.verb), subjects.get(row.target_id)) for row in rows]
