@@ -49,7 +49,7 @@ def read(pk: str, attempt: int) -> None:
 @job
 def read_results(pk: str, attempt: int) -> None:
     for model in (Backup, Restore):
-        if wish := model.objects.filter(pk=pk, attempt=attempt, results=None).first():
+        if wish := model.objects.filter(pk=pk, attempt=attempt, results__isnull=True).first():
             results.read(wish)
 
 

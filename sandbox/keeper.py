@@ -92,7 +92,7 @@ class Keeper:
         self._lay_out(tools)
         self._progress = Progress(0, STEPS, "starting")
         self._say("starting", "The sandbox is starting.")
-        await _together(self._start_storage(), *(self._start_cluster(cluster) for cluster in self._clusters.values()))
+        await _together(self._start_s3(), *(self._start_cluster(each) for each in self._clusters.values()))
         self._progress = Progress(STEPS, STEPS, "ready")
         self._say("ready", "The sandbox is ready.")
 
@@ -112,12 +112,15 @@ class Keeper:
             self._clusters[name] = ClusterStack(name, self.home / name, private_dir(logs / name), chosen, tools)
             self._clusters[name].prepare()
 
-    async def _start_storage(self) -> None:
+    async def _start_s3(self) -> None:
         assert self._storage
         async with self._step("starting the S3 server"):
-            process = self._launch(self._storage.program())
-            await until("starting the S3 server", self._storage.bucket_is_there, [process])
-            await until("starting the S3 server", self._storage.tls_answers, [process])
+            await self._start_storage(self._storage)
+
+    async def _start_storage(self, storage: Storage) -> None:
+        process = self._launch(storage.program())
+        await until("starting the S3 server", storage.bucket_is_there, [process])
+        await until("starting the S3 server", storage.tls_answers, [process])
 
     async def _start_cluster(self, cluster: ClusterStack) -> None:
         async with self._step(f"starting {cluster.name}"):
@@ -223,6 +226,8 @@ class Keeper:
             await self._start_api_server(cluster)
         elif cluster and program == "velero":
             await self._start_velero(cluster)
+        elif self._storage and program == "s3":
+            await self._start_storage(self._storage)
         else:
             self._launch(process.program)
 

@@ -82,7 +82,7 @@ def save(*, by: User, check: LocationCheck, name: str, unvalidated: bool = False
         raise BadInput("Validate the location first; it is saved once every step has passed.")
     _refuse_taken_name(held.project, name)
     location = create_location(by=by, check=held, name=name, unvalidated=unvalidated)
-    _forget(held, others_only=True)
+    _others(held).delete()
     held.location, held.draft = location, None
     held.save(update_fields=["location", "draft"])
     return location
@@ -98,7 +98,8 @@ def recheck(*, by: User, location: BackupLocation) -> LocationCheck:
 @transaction.atomic
 def discard(*, check: LocationCheck) -> None:
     """Remove a draft and the others of its effort."""
-    _forget(check, others_only=False)
+    _others(check).delete()
+    check.delete()
 
 
 def purge_drafts() -> int:
@@ -109,7 +110,7 @@ def purge_drafts() -> int:
 
 def own_draft(*, by: User, project: Project, pk: uuid.UUID) -> LocationCheck:
     """This person's draft, or the check that a location of theirs was made from. Raises NotVisible."""
-    found: LocationCheck | None = _own(by, project).filter(pk=pk).select_related("location").first()
+    found: LocationCheck | None = _own(by.pk, project.pk).filter(pk=pk).select_related("location").first()
     if found is None or (found.draft is None and found.location is None):
         raise NotVisible("There is no such draft.")
     return found
@@ -117,7 +118,7 @@ def own_draft(*, by: User, project: Project, pk: uuid.UUID) -> LocationCheck:
 
 def unfinished(*, by: User, project: Project) -> LocationCheck | None:
     """What this person typed last and has not saved."""
-    recent = _own(by, project).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
+    recent = _own(by.pk, project.pk).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
     found: LocationCheck | None = recent.first()
     return found
 
@@ -156,21 +157,21 @@ def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
     return done + rest
 
 
-def _own(by: User, project: Project) -> Any:
-    return LocationCheck.objects.filter(requested_by=by, project=project).order_by("-created_at")
+def _own(person: uuid.UUID | None, project: uuid.UUID) -> Any:
+    return LocationCheck.objects.filter(requested_by=person, project=project).order_by("-created_at")
 
 
 def _effort(earlier: LocationCheck | None) -> str:
     return earlier.draft["effort"] if earlier and earlier.draft else uuid.uuid4().hex
 
 
-def _forget(check: LocationCheck, *, others_only: bool) -> None:
-    """The effort is inside the ciphertext, so the person's few open drafts are opened one by one."""
-    drafts = LocationCheck.objects.filter(
-        requested_by_id=check.requested_by_id, project_id=check.project_id, location=None, draft__isnull=False
+def _others(check: LocationCheck) -> Any:
+    """The effort's other drafts. It is inside the ciphertext, so the person's few open drafts are opened one by one."""
+    drafts = (
+        _own(check.requested_by_id, check.project_id).filter(location=None, draft__isnull=False).exclude(pk=check.pk)
     )
-    same = [row.pk for row in drafts if row.draft and row.draft["effort"] == _effort(check)]
-    LocationCheck.objects.filter(pk__in=same).exclude(pk=check.pk if others_only else None).delete()
+    same = [row.pk for row in drafts if row.draft["effort"] == _effort(check)]
+    return LocationCheck.objects.filter(pk__in=same)
 
 
 def _same_and_running(by: User, project: Project, draft: dict[str, Any]) -> LocationCheck | None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from backups import lifecycle
 from backups.models import BackupLocation, ClusterResources, LocationState
+from workspaces.forms import Cards
 from workspaces.models import Cluster
 
 if TYPE_CHECKING:  # Django's own class takes no parameters when it runs
@@ -30,7 +31,7 @@ KEEP = [
     (OTHER_DATE, "Until a date"),
 ]
 ABOUT_CLUSTER_RESOURCES = {
-    ClusterResources.AUTO: "Those that the chosen namespaces use, such as volumes; all of them when all namespaces are.",
+    ClusterResources.AUTO: "Those that the chosen namespaces use, such as volumes; all of them for all namespaces.",
     ClusterResources.ALWAYS: "All of them: resource definitions, cluster roles, storage classes.",
     ClusterResources.NEVER: "Only what lives in namespaces.",
 }
@@ -92,7 +93,7 @@ class BackupForm(NamespacesMixin):
         label="Include cluster resources",
         choices=ClusterResources.choices,
         initial=ClusterResources.AUTO,
-        widget=forms.RadioSelect,
+        widget=Cards(ABOUT_CLUSTER_RESOURCES),
     )
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 

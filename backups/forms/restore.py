@@ -8,6 +8,7 @@ from django import forms
 
 from backups.forms.backup import NamespacesMixin
 from backups.models import Backup, ClusterResources, ExistingObjects
+from workspaces.forms import Cards
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 
@@ -35,18 +36,14 @@ class TargetChoice(TargetField):
 class TargetForm(forms.Form):
     """Which cluster it is restored into: the same, or another of the same project; nothing else is offered."""
 
-    target = TargetChoice(Cluster.objects.none(), label="Target cluster", empty_label=None, widget=forms.RadioSelect)
+    target = TargetChoice(Cluster.objects.none(), label="Target cluster", empty_label=None, widget=Cards({}))
 
     def __init__(self, *args: Any, backup: Backup, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.source_id = backup.cluster_id
-        self.fields["target"].queryset = Cluster.objects.registered().filter(project=backup.project_id)  # type: ignore[attr-defined]
-
-    @property
-    def about(self) -> dict[str, str]:
-        """Health, cloud and whether it is the source, by cluster."""
-        clusters = self.fields["target"].queryset  # type: ignore[attr-defined]
-        return {str(cluster.pk): _about(cluster, cluster.pk == self.source_id) for cluster in clusters}
+        clusters = Cluster.objects.registered().filter(project=backup.project_id)
+        field: Any = self.fields["target"]
+        field.queryset = clusters
+        field.widget.descriptions = {str(each.pk): _about(each, each.pk == backup.cluster_id) for each in clusters}
 
 
 def _about(cluster: Cluster, is_source: bool) -> str:
@@ -59,7 +56,7 @@ class OptionsForm(NamespacesMixin):
         label="Include cluster resources",
         choices=ClusterResources.choices,
         initial=ClusterResources.AUTO,
-        widget=forms.RadioSelect,
+        widget=Cards(ABOUT_CLUSTER_RESOURCES),
     )
     restore_volumes = forms.BooleanField(
         required=False,
@@ -76,7 +73,7 @@ class OptionsForm(NamespacesMixin):
         label="Objects that exist already",
         choices=ExistingObjects.choices,
         initial=ExistingObjects.LEAVE,
-        widget=forms.RadioSelect,
+        widget=Cards(ABOUT_EXISTING),
     )
     field_order = ("known", "others", "cluster_resources", "restore_volumes", "preserve_node_ports", "existing_objects")
 

@@ -32,6 +32,7 @@ from workspaces.models import Cluster, Overtaken
 
 VERDICT_WITHIN = 4.0  # seconds; measured 0.25 to 2 s on a busy machine. A worker that waits serves nobody else
 LOOK_EVERY = 0.2
+VALIDATION_STAMP = 1.1
 
 
 def check(check: LocationCheck) -> None:
@@ -181,6 +182,7 @@ def _verdict(connection: Connection, placed: PlacedLocation) -> LocationReport:
     """Velero's word on the location. An Unavailable from before may be out of date: it is asked again, once."""
     first = _judged(connection, placed, after=None)
     if first.phase == "Unavailable":
+        time.sleep(VALIDATION_STAMP)  # Velero stamps whole seconds: a second look within one would not show
         revalidate_location(connection, placed.cluster.velero_namespace, placed.object_name)
         first = _judged(connection, placed, after=first.last_validated_at)
     note_verdict(placed, first)

@@ -190,7 +190,7 @@ def send_reading_of_results() -> None:
     """Have the warnings and errors read of what has ended with some."""
     since = timezone.now() - READ_RESULTS_WITHIN
     for model in observation.KINDS.values():
-        ended = model._default_manager.filter(results=None, finished_at__gt=since, state__in=lifecycle.TERMINAL)
+        ended = model._default_manager.filter(results__isnull=True, finished_at__gt=since, state__in=lifecycle.TERMINAL)
         for wish in ended.filter(Q(errors__gt=0) | Q(warnings__gt=0))[:20]:
             enqueue("backups.jobs.read_results", wish.pk, wish.attempt, queue="interactive")
 

@@ -13,7 +13,7 @@ from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404, visible
 from backups.actions.backup import request_backup
 from backups.actions.export import as_command, as_yaml
-from backups.forms.backup import ABOUT_CLUSTER_RESOURCES, BackupForm
+from backups.forms.backup import BackupForm
 from backups.lifecycle import RESTORABLE
 from backups.models import Backup
 from backups.views.lists import listing
@@ -48,7 +48,7 @@ def backup_create(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> Http
             add_error(form, error)
     context = {"cluster": here, "project": here.project, "section": "clusters", "form": form}
     status = 422 if form.errors else 200
-    return render(request, "backups/backup_create.html", context | {"about": ABOUT_CLUSTER_RESOURCES}, status=status)
+    return render(request, "backups/backup_create.html", context, status=status)
 
 
 @require_GET

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator
@@ -24,17 +25,38 @@ from console.lib.live import page_response
 
 MOST_SHOWN = 1000
 LEVELS = ("error", "warning", "info")
-LEVEL = re.compile(r"\blevel=(\w+)")
+LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 MODELS: dict[str, type[Backup] | type[Restore]] = {"backup": Backup, "restore": Restore}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a log; `level` is Velero's word, empty when there is none."""
+    """A line of a log as it is shown. `level` and `at` are Velero's words, empty when the line has none."""
 
-    number: int
-    text: str
+    at: str
     level: str
+    text: str
+
+
+def parsed(line: str) -> Line:
+    """Velero logs as `time="…" level=… msg="…"` or, with --log-format json, as one object a line."""
+    fields = _json_fields(line) or dict(LOGFMT.findall(line))
+    said = " ".join(_plain(fields[name]) for name in ("msg", "error") if fields.get(name))
+    at = _plain(fields.get("time", ""))[11:19]
+    return Line(at, str(fields.get("level", "")), said or line)
+
+
+def _json_fields(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line) if line.startswith("{") else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _plain(value: object) -> str:
+    text = str(value)
+    return text[1:-1].replace('\\"', '"') if text.startswith('"') and text.endswith('"') else text
 
 
 @require_http_methods(["GET", "POST"])
@@ -80,11 +102,8 @@ def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Readi
 
 
 def _lines(reading: Reading, query: str, level: str) -> Iterator[Line]:
-    number = 0
     for block in spool.blocks(reading.pk):
-        for text in block:
-            number += 1
-            found = LEVEL.search(text)
-            said = found.group(1) if found else ""
-            if (not query or query.lower() in text.lower()) and (not level or said == level):
-                yield Line(number, text, said)
+        for raw in block:
+            line = parsed(raw)
+            if (not query or query.lower() in raw.lower()) and (not level or line.level == level):
+                yield line

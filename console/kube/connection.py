@@ -101,7 +101,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the kept-alive sockets. The Connection can still be used: it opens new ones."""
-        self._client.close()
+        self._client.close()  # type: ignore[no-untyped-call]
 
     def get(self, path: str, **params: Param) -> Object:
         """The object at `path`. Raises: Missing and the rest of the tree except Unanswered."""

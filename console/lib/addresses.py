@@ -12,8 +12,10 @@ Not a firewall: private networks are allowed unless `allowed` says otherwise, be
 from __future__ import annotations
 
 import ipaddress
+import queue
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ from console.lib.errors import ConsoleError, Refused, Unreachable, clip
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOKUP_SECONDS = 5.0
 
 # Instance metadata and host agents: AWS/GCP/Azure/DigitalOcean, AWS over IPv6, GCP over IPv6, Alibaba, Oracle, Azure.
 _METADATA: tuple[Network, ...] = tuple(
@@ -150,7 +154,7 @@ def _without_zone(text: str) -> Address:
 
 def _look_up(host: str, port: int) -> list[Destination]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = _addresses_in_time(host, port)
     except (OSError, UnicodeError, ValueError, OverflowError) as error:
         raise _unresolved(host) from error
     destinations = [
@@ -161,6 +165,33 @@ def _look_up(host: str, port: int) -> list[Destination]:
     if not destinations:
         raise _unresolved(host)
     return destinations
+
+
+def _addresses_in_time(host: str, port: int) -> list[Any]:
+    """`getaddrinfo`, given up after `LOOKUP_SECONDS`: left alone, a dead DNS server holds its caller for half a minute.
+
+    Raises: OSError, UnicodeError, ValueError.
+    """
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name, so somebody has to be asked
+    answer: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answer.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, name="lookup", daemon=True).start()
+    try:
+        found = answer.get(timeout=LOOKUP_SECONDS)
+    except queue.Empty:
+        raise TimeoutError("no answer from DNS") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _unresolved(host: str) -> Unreachable:

@@ -6,7 +6,8 @@ TLS library's work at connect time; these checks exist so that a mistake is name
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -39,7 +40,8 @@ def read_bundle(pem: str | bytes, *, field: str = "certificate") -> list[Certifi
 
     Raises: BadInput (not PEM, no certificate, a private key among them, too large).
     """
-    return [_facts(certificate) for certificate in _certificates(pem, field)]
+    with _damage_named(field):
+        return [_facts(certificate) for certificate in _certificates(pem, field)]
 
 
 def read_pair(certificate_pem: str | bytes, key_pem: str | bytes, *, field: str = "certificate") -> CertificateFacts:
@@ -47,14 +49,29 @@ def read_pair(certificate_pem: str | bytes, key_pem: str | bytes, *, field: str 
 
     Raises: BadInput (unreadable, encrypted key, key of another certificate).
     """
-    leaf = _certificates(certificate_pem, field)[0]
-    if _public_bytes(leaf) != _public_half(key_pem, field):
+    with _damage_named(field):
+        leaf = _certificates(certificate_pem, field)[0]
+        facts, public = _facts(leaf), _public_bytes(leaf)
+    if public != _public_half(key_pem, field):
         raise BadInput(
             "The client key does not belong to the client certificate.",
             field=field,
             remedy="Copy both from the same kubeconfig user.",
         )
-    return _facts(leaf)
+    return facts
+
+
+@contextmanager
+def _damage_named(field: str) -> Iterator[None]:
+    """cryptography reads lazily and raises half a dozen unrelated classes for damage; to a person all are the same."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            "One of the certificates is damaged and cannot be read.", field=field, remedy="Copy it again, as a whole."
+        ) from error
 
 
 def _certificates(pem: str | bytes, field: str) -> Sequence[x509.Certificate]:
@@ -73,12 +90,7 @@ def _certificates(pem: str | bytes, field: str) -> Sequence[x509.Certificate]:
         )
     if data.count(b"-----BEGIN CERTIFICATE-----") > _MOST_CERTIFICATES:
         raise BadInput(f"There are more than {_MOST_CERTIFICATES} certificates.", field=field)
-    try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise BadInput(
-            "One of the certificates is damaged and cannot be read.", field=field, remedy="Copy it again, as a whole."
-        ) from error
+    return x509.load_pem_x509_certificates(data)
 
 
 def _facts(certificate: x509.Certificate) -> CertificateFacts:
@@ -92,11 +104,11 @@ def _facts(certificate: x509.Certificate) -> CertificateFacts:
 
 
 def _name(certificate: x509.Certificate, which: str) -> str:
-    """The distinguished name for display; cryptography reads it lazily, so a damaged one shows only here."""
+    """The distinguished name, for display only: an odd one does not make the certificate useless."""
     try:
         name: x509.Name = getattr(certificate, which)
         return clip(name.rfc4514_string(), 200)
-    except ValueError:
+    except (ValueError, TypeError):
         return "(unreadable name)"
 
 
@@ -119,6 +131,6 @@ def _public_half(key_pem: str | bytes, field: str) -> bytes:
         raise BadInput(
             "The client key is protected by a passphrase.", field=field, remedy="Use an unencrypted key."
         ) from error
-    except Exception as error:  # cryptography raises half a dozen unrelated classes here; all mean the same
+    except Exception as error:
         raise BadInput("The client key cannot be read.", field=field, remedy="Copy it again, as a whole.") from error
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -188,15 +188,15 @@ class FakeApiServer:
 
     def drop_connections(self) -> None:
         """Reset all open connections, as a restart of a load balancer does."""
-        done = threading.Event()
 
-        def drop() -> None:
-            for task in self._connections:
+        async def drop() -> None:
+            tasks = list(self._connections)
+            for task in tasks:
                 task.cancel()
-            done.set()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0.01)  # transports close their sockets one turn of the loop later
 
-        self.loop.call_soon_threadsafe(drop)
-        done.wait(5)
+        asyncio.run_coroutine_threadsafe(drop(), self.loop).result(5)
 
     def add_faults(self, *faults: Fault) -> None:
         """Put faults in force."""

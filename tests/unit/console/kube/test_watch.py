@@ -167,7 +167,7 @@ class TestOddEvents:
     def test_unknown_types_and_missing_objects_are_passed_over(
         self, cluster: Cluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        lines = [
+        lines: list[dict[str, Any]] = [
             {"type": "RENAMED", "object": {}},
             {"type": "ADDED"},
             {"type": "ADDED", "object": None},

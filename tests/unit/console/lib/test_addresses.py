@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -147,6 +148,23 @@ class TestPolicy:
         with pytest.raises((Unreachable, Refused)):
             OPEN.resolve(host, 443)
 
+    @pytest.mark.slow
+    def test_a_dead_resolver_does_not_hold_its_caller(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        honest, given_up = socket.getaddrinfo, threading.Event()
+
+        def dead(host: str, *args: Any, **options: Any) -> list[Any]:
+            if options.get("flags") != socket.AI_NUMERICHOST:
+                given_up.wait(5)
+            return honest(host, *args, **options)
+
+        monkeypatch.setattr(socket, "getaddrinfo", dead)
+        monkeypatch.setattr("console.lib.addresses.LOOKUP_SECONDS", 0.1)
+        started = time.monotonic()
+        with pytest.raises(Unreachable):
+            OPEN.resolve("localhost", 443)
+        assert time.monotonic() - started < 2
+        given_up.set()
+
     def test_a_name_without_addresses_is_unreachable(self, names: dict[str, list[str]]) -> None:
         names["empty.example"] = []
         with pytest.raises(Unreachable, match="cannot be resolved"):
@@ -204,6 +222,8 @@ class TestConnecting:
         honest = socket.getaddrinfo
 
         def rebinding(host: str, *args: Any, **options: Any) -> list[Any]:
+            if options.get("flags") == socket.AI_NUMERICHOST:
+                return honest(host, *args, **options)
             lookups.append(host)
             return honest("127.0.0.1" if len(lookups) == 1 else "169.254.169.254", *args, **options)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +54,25 @@ def test_a_private_key_does_not_belong_there(authority: Authority) -> None:
     server = authority.server()
     with pytest.raises(BadInput, match="private key"):
         read_bundle(server.certificate + server.key)
+
+
+@pytest.mark.slow
+def test_damage_of_any_kind_is_bad_input(authority: Authority) -> None:
+    pair = authority.client("ops")
+    der = ssl.PEM_cert_to_DER_cert(pair.certificate.decode())
+    dice = random.Random(7)
+    refused = 0
+    for _ in range(3000):
+        damaged = bytearray(der)
+        for _ in range(dice.randint(1, 4)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        pem = ssl.DER_cert_to_PEM_cert(bytes(damaged))
+        for read in (lambda pem=pem: read_bundle(pem), lambda pem=pem: read_pair(pem, pair.key)):
+            try:
+                read()
+            except BadInput:
+                refused += 1
+    assert refused > 3000
 
 
 def test_a_pair(authority: Authority) -> None:
