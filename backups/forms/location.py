@@ -112,7 +112,7 @@ class LocationForm(forms.Form):
         max_length=2048,
         widget=WriteOnlyPassword(PLAIN | {"class": "mono", "autocomplete": "new-password"}),
     )
-    prefix = forms.CharField(
+    prefix = forms.CharField(  # type: ignore[assignment]  # Form.prefix is another thing: Django keeps fields apart
         required=False,
         label="Prefix",
         max_length=BackupLocation._meta.get_field("prefix").max_length,
