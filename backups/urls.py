@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from backups.views import backup, cluster, connection, location, log, project, restore
+from backups.views import backup, cluster, connection, location, log, project, register, restore, restore_wizard
 
 urlpatterns = [
     path("projects/<uuid:project>/", project.project_overview, name="project_overview"),
     path("projects/<uuid:project>/clusters/", cluster.cluster_list, name="cluster_list"),
+    path("projects/<uuid:project>/clusters/register/", register.cluster_register, name="cluster_register"),
     path("clusters/<uuid:cluster>/", cluster.cluster_overview, name="cluster_overview"),
     path("clusters/<uuid:cluster>/events/", cluster.cluster_events, name="cluster_events"),
     path("clusters/<uuid:cluster>/settings/kubeconfig/", connection.cluster_kubeconfig, name="cluster_kubeconfig"),
@@ -30,7 +31,7 @@ urlpatterns = [
     path("backups/<uuid:backup>/yaml/", backup.backup_yaml, name="backup_yaml"),
     path("backups/<uuid:pk>/log/", log.log, {"kind": "backup"}, name="backup_log"),
     path("backups/<uuid:pk>/log.txt", log.log_text, {"kind": "backup"}, name="backup_log_text"),
-    path("backups/<uuid:backup>/restore/", restore.restore_begin, name="restore_begin"),
+    path("backups/<uuid:backup>/restore/", restore_wizard.restore_begin, name="restore_begin"),
     path("restores/<uuid:restore>/", restore.restore_detail, name="restore_detail"),
     path("restores/<uuid:restore>/yaml/", restore.restore_yaml, name="restore_yaml"),
     path("restores/<uuid:pk>/log/", log.log, {"kind": "restore"}, name="restore_log"),

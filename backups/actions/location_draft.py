@@ -146,7 +146,7 @@ def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
     """The steps of `check` for a page: those done, and while it runs those to come."""
     if check is None:
         return []
-    done = list(check.steps)
+    done = [_briefly(step, before) for step, before in zip(check.steps, [{}, *check.steps], strict=False)]
     if not check.is_open:
         return done
     seen = {step["id"] for step in done}
@@ -155,6 +155,12 @@ def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
     if rest:
         rest[0]["outcome"] = "running"
     return done + rest
+
+
+def _briefly(step: dict[str, str], before: dict[str, str]) -> dict[str, str]:
+    """What several steps in a row were not tried for is said at the first."""
+    repeats = step["outcome"] == "skipped" == before.get("outcome") and step["cause"] == before["cause"]
+    return step | {"cause": ""} if repeats else step
 
 
 def _own(person: uuid.UUID | None, project: uuid.UUID) -> Any:

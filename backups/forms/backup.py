@@ -73,7 +73,9 @@ class BackupForm(NamespacesMixin):
         help_text=f"Lower-case letters, digits and hyphens, {lifecycle.LONGEST_NAME} characters at most.",
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
     )
-    location = LocationChoice(BackupLocation.objects.none(), label="Backup location", empty_label=None)
+    location = LocationChoice(
+        BackupLocation.objects.none(), label="Backup location", empty_label=None, help_text="Where it is kept."
+    )
     keep = forms.ChoiceField(
         label="Expiry date", choices=KEEP, initial="30", help_text="The backup is removed automatically then."
     )

@@ -60,7 +60,7 @@ class LocationForm(forms.Form):
     name = forms.CharField(
         label="Location Name",
         max_length=63,
-        help_text="What people choose when they create a backup.",
+        help_text="As people see it.",
         widget=forms.TextInput(PLAIN),
     )
     certificate = forms.CharField(
@@ -81,7 +81,7 @@ class LocationForm(forms.Form):
         required=False,
         label="Region",
         max_length=63,
-        help_text="The bucket's. For a store without regions, us-east-1.",
+        help_text="The bucket's own.",
         widget=forms.TextInput(PLAIN | {"placeholder": "eu-central-1"}),
     )
     path_style = forms.BooleanField(
@@ -93,8 +93,8 @@ class LocationForm(forms.Form):
         required=False,
         label="S3 URL",
         max_length=300,
-        help_text="Leave empty for AWS S3. Another store has one, such as https://minio.example.com:9000.",
-        widget=forms.TextInput(PLAIN | {"inputmode": "url"}),
+        help_text="Leave empty for AWS S3.",
+        widget=forms.TextInput(PLAIN | {"inputmode": "url", "placeholder": "https://minio.example.com:9000"}),
     )
     configuration = forms.CharField(
         required=False,

@@ -37,6 +37,7 @@ from console.lib.queue import QueueName, enqueue, reachable
 from workspaces.connections import access_to, note_seen, note_unreachable
 from workspaces.models import Cluster, ClusterCheck, Overtaken, Wish
 from workspaces.models.cluster import ClusterState
+from workspaces.wizard import purge_drafts
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +97,7 @@ class Reconciler:
         send_reading_of_results()
         send_tidying()
         spool.sweep()
+        purge_drafts()
         self._look_at_idle()
 
     def _tend_watchers(self) -> None:

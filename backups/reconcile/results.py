@@ -1,6 +1,6 @@
 """Warnings and errors of a finished backup or restore: read from the bucket once, kept in the row.
 
-`results` in the row: {"entries": [{"severity", "namespace", "text", "sentence", "remedy", "count"}], "unread": sentence}.
+`results` in the row: {"entries": [{"severity", "namespace", "text", "sentence", "remedy", "count"}], "unread": text}.
 `namespace` is empty for cluster-scoped objects; `sentence` is empty where the text speaks for itself.
 """
 

@@ -5,18 +5,15 @@ from __future__ import annotations
 import uuid
 
 from django.http import HttpResponse
-from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET, require_http_methods
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404, visible
 from backups.actions.export import as_command, as_yaml
-from backups.lifecycle import RESTORABLE
 from backups.models import Restore
-from backups.views.backup import backup_or_404
 from backups.views.lists import listing
 from backups.views.results import grouped
-from console.lib.errors import NotVisible
 from console.lib.live import page_response
 from workspaces.models import Cluster
 
@@ -54,12 +51,3 @@ def restore_yaml(request: AuthenticatedHttpRequest, restore: uuid.UUID) -> HttpR
 def _restore(request: AuthenticatedHttpRequest, pk: uuid.UUID) -> Restore:
     rows = Restore.objects.select_related("cluster__project", "backup__cluster", "project")
     return get_or_404(request.user, rows, Verb.RESTORE_GET, pk)
-
-
-@require_http_methods(["GET", "POST"])
-def restore_begin(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpResponse:
-    """*Restore* on a backup: begins the wizard."""
-    here = backup_or_404(request, backup, Verb.RESTORE_CREATE)
-    if here.state not in RESTORABLE:
-        raise NotVisible("Only a completed or partially failed backup can be restored.")
-    return redirect("backup_detail", here.pk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from django.db import transaction
@@ -17,11 +18,11 @@ from console.lib.rows import save_changed, save_new
 from workspaces.models import Cluster, ClusterCheck, Project
 from workspaces.models.cluster import CheckState, ClusterState
 
-LONGEST_DNS_LABEL = 63
+DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @transaction.atomic
-def request_check(
+def request_check(  # noqa: PLR0913 - the form's fields
     *,
     by: User,
     project: Project,
@@ -30,11 +31,16 @@ def request_check(
     velero_namespace: str = "velero",
     replaces: Cluster | None = None,
 ) -> ClusterCheck:
-    """Have a kubeconfig tried: that of a new cluster, or one to replace that of `replaces`. Raises BadInput(field="kubeconfig") for one we refuse."""
+    """Have a kubeconfig tried: that of a new cluster, or one to replace that of `replaces`.
+
+    Raises BadInput for a kubeconfig we refuse, before anything of it is stored.
+    """
     require(by, project, Verb.CLUSTER_CREATE)
     if replaces and replaces.project_id != project.pk:
         raise NotVisible("There is nothing here.")
     parse_kubeconfig(kubeconfig, context=context or None)
+    if not DNS_LABEL.fullmatch(velero_namespace):
+        raise BadInput("Name the namespace that Velero runs in, usually velero.", field="velero_namespace")
     check = ClusterCheck(
         project=project,
         kubeconfig={"kubeconfig": kubeconfig, "context": context},

@@ -4,31 +4,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('workspaces', '0001_initial'),
+        ("workspaces", "0001_initial"),
     ]
 
     operations = [
         migrations.RemoveConstraint(
-            model_name='cluster',
-            name='cluster_name_once_in_a_project',
+            model_name="cluster",
+            name="cluster_name_once_in_a_project",
         ),
         migrations.RemoveConstraint(
-            model_name='cluster',
-            name='cluster_once_in_a_project',
+            model_name="cluster",
+            name="cluster_once_in_a_project",
         ),
         migrations.AddField(
-            model_name='cluster',
-            name='deregistered_at',
+            model_name="cluster",
+            name="deregistered_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddConstraint(
-            model_name='cluster',
-            constraint=models.UniqueConstraint(condition=models.Q(('deregistered_at', None)), fields=('project', 'name'), name='cluster_name_once_in_a_project', violation_error_message='A cluster of this name is registered in the project already.'),
+            model_name="cluster",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deregistered_at", None)),
+                fields=("project", "name"),
+                name="cluster_name_once_in_a_project",
+                violation_error_message="A cluster of this name is registered in the project already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cluster',
-            constraint=models.UniqueConstraint(condition=models.Q(('deregistered_at', None), models.Q(('uid', ''), _negated=True)), fields=('project', 'uid'), name='cluster_once_in_a_project', violation_error_message='This cluster is registered in the project already.'),
+            model_name="cluster",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deregistered_at", None), models.Q(("uid", ""), _negated=True)),
+                fields=("project", "uid"),
+                name="cluster_once_in_a_project",
+                violation_error_message="This cluster is registered in the project already.",
+            ),
         ),
     ]

@@ -1,7 +1,8 @@
 """Projects, their clusters and workspaces, and what a row that a worker carries out has in common."""
 
 from workspaces.models.cluster import Cluster, ClusterCheck
+from workspaces.models.draft import Draft
 from workspaces.models.project import Project, Workspace
 from workspaces.models.wish import Overtaken, Wish, WishQuerySet
 
-__all__ = ["Cluster", "ClusterCheck", "Overtaken", "Project", "Wish", "WishQuerySet", "Workspace"]
+__all__ = ["Cluster", "ClusterCheck", "Draft", "Overtaken", "Project", "Wish", "WishQuerySet", "Workspace"]

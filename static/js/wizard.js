@@ -1,0 +1,12 @@
+// What is typed into a wizard's step is saved as soon as a field is left: an expired session or a closed tab loses
+// nothing. Files go with the form itself.
+for (const form of document.querySelectorAll("form[data-autosave]")) {
+  let pending = Promise.resolve();
+  form.addEventListener("change", (event) => {
+    if (event.target.type === "file") return;
+    const data = new FormData(form);
+    for (const [name, value] of [...data]) if (value instanceof File) data.delete(name);
+    data.set("go", "save");
+    pending = pending.then(() => fetch(location.href, { method: "POST", body: data, redirect: "manual" })).catch(() => {});
+  });
+}
