@@ -196,10 +196,10 @@ def _read_variables(files: Tree) -> dict[str, str]:
     modules = sorted(_python(files, *ROOMS, "sandbox/"), key=lambda one: one[0] != "console/settings.py")
     for path, module in modules:
         for call in (node for node in ast.walk(module) if isinstance(node, ast.Call) and node.args):
-            name = getattr(call.args[0], "value", "")
-            if _READS.fullmatch(ast.unparse(call.func)) and re.fullmatch(r"[A-Z_]+", str(name)):
-                if not (path.startswith("sandbox/") and name in ("PATH", "HOME")):
-                    found.setdefault(str(name), _default(call))
+            name = str(getattr(call.args[0], "value", ""))
+            handed_on = path.startswith("sandbox/") and name in ("PATH", "HOME")  # to the programs that it starts
+            if _READS.fullmatch(ast.unparse(call.func)) and re.fullmatch(r"[A-Z_]+", name) and not handed_on:
+                found.setdefault(name, _default(call))
     return found
 
 
@@ -216,7 +216,7 @@ def _default(call: ast.Call) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     text = ",".join(value) if isinstance(value, list) else str(value)
-    return "" if given is call.args[0] or call.func.__dict__.get("id") == "_own_key" else text or "empty"
+    return "" if given is call.args[0] or ast.unparse(call.func) == "_own_key" else text or "empty"
 
 
 def readme_lists_every_variable(files: Tree) -> list[str]:

@@ -1,4 +1,4 @@
-"""Holds the repository to its rules (tests/rules.py), and each rule to a planted violation: one that cannot fail is none."""
+"""Holds the repository to its rules (tests/rules.py), and shows each rule a violation: one that cannot fail is none."""
 
 from __future__ import annotations
 
