@@ -15,7 +15,7 @@ from console.lib.crypto import EncryptedJSONField
 from workspaces.models import Cluster, Project, Wish
 
 is_dns_label = RegexValidator(
-    rf"^{lifecycle.NAME_PATTERN}$",
+    rf"^{lifecycle.NAME_PATTERN}\Z",
     f"Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, "
     f"{lifecycle.LONGEST_NAME} characters at most.",
 )

@@ -75,5 +75,7 @@ def _refuse_impossible(backup: Backup, target: Cluster, namespaces: Sequence[str
         raise BadInput(f"Velero is not installed in {target}.", field="target", remedy="Install it there first.")
     refuse_bad_namespaces(namespaces, target)
     refuse_bad_namespaces([*mapping, *mapping.values()], target, "namespace_mapping")
+    refuse_bad_namespaces(namespaces, backup.cluster)
+    refuse_bad_namespaces(list(mapping), backup.cluster, "namespace_mapping")
     if len(set(mapping.values())) < len(mapping):
         raise BadInput("Two namespaces cannot be restored under one name.", field="namespace_mapping")

@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                         max_length=38,
                         validators=[
                             django.core.validators.RegexValidator(
-                                "^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$",
+                                "^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?\\Z",
                                 "Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, 38 characters at most.",
                             )
                         ],
