@@ -73,6 +73,12 @@ def target(request: pytest.FixtureRequest) -> Target:
     return made
 
 
+@pytest.fixture
+def connection(target: Target) -> Iterator[Connection]:
+    with target.connect() as connection:
+        yield connection
+
+
 def _fake_target(cluster: Cluster, namespace: str) -> Target:
     pair = cluster.add_certificate_user(User("carol", ("contract", "system:authenticated")))
     return Target(
