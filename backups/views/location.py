@@ -30,7 +30,7 @@ from console.lib.live import page_response
 from workspaces.models import Cluster, Project
 
 PLACES = Prefetch("placed", PlacedLocation.objects.select_related("cluster", "source").order_by("cluster__name"))
-SAVE, SAVE_ANYWAY, DISCARD = "save", "save_anyway", "discard"
+SAVE, SAVE_ANYWAY, KEEP, DISCARD = "save", "save_anyway", "keep", "discard"
 
 
 @require_GET
@@ -82,9 +82,25 @@ def _posted(request: AuthenticatedHttpRequest, project: Project, check: Location
     form = LocationForm(
         request.POST, request.FILES, default_prefix=default_prefix(project), kept=drafts.typed_in(check)
     )
-    if wish in (SAVE, SAVE_ANYWAY) and check and form.is_valid() and drafts.is_as_tried(check, form.typed()):
+    if wish == KEEP:
+        return _keep(request, project, form, check)
+    if wish in (SAVE, SAVE_ANYWAY) and check and _still_says(form, check):
         return _save(request, form, check, unvalidated=wish == SAVE_ANYWAY)
     return _validate(request, project, form, check)
+
+
+def _keep(
+    request: AuthenticatedHttpRequest, project: Project, form: LocationForm, check: LocationCheck | None
+) -> HttpResponse:
+    """What static/js/location.js sends as fields are left. Answers where the draft is now."""
+    if not (check and _still_says(form, check)):
+        form.full_clean()
+        check = drafts.keep(by=request.user, project=project, typed=form.typed(), earlier=check)
+    return HttpResponse(status=204, headers={"Draft-Location": reverse("location_draft", args=[project.pk, check.pk])})
+
+
+def _still_says(form: LocationForm, check: LocationCheck) -> bool:
+    return form.is_valid() and drafts.is_as_tried(check, form.typed())
 
 
 def _save(

@@ -65,6 +65,23 @@ form.addEventListener("input", ({ target }) => {
 });
 document.addEventListener("live:updated", showEdited);
 
+// What is typed is kept as fields are left: a closed tab or an expired session loses nothing. Files go with the form.
+let pending = Promise.resolve();
+form.addEventListener("change", ({ target }) => {
+  if (target.type !== "file") pending = pending.then(keep).catch(() => {});
+});
+
+async function keep() {
+  const data = new FormData(form);
+  data.delete("certificate_file");
+  data.set("do", "keep");
+  const answer = await fetch(form.action, { method: "POST", body: data, redirect: "manual" });
+  const draft = answer.ok && answer.headers.get("Draft-Location");
+  if (!draft) return;
+  form.action = draft;
+  if (new URL(location.href).pathname !== draft) history.replaceState(null, "", draft);
+}
+
 // The session may have ended while one typed: sending the form would lose it, so this is asked first.
 const signedOut = async () => (await fetch(location.href, { method: "GET", headers: { Live: "1" }, redirect: "manual" })).type === "opaqueredirect";
 
@@ -74,6 +91,7 @@ form.addEventListener(
     if (form.dataset.asked) return delete form.dataset.asked;
     event.preventDefault();
     event.stopPropagation();
+    await pending;
     const ended = await signedOut().catch(() => false);
     document.querySelector("[data-signed-out]").hidden = !ended;
     if (ended) return document.querySelector("[data-signed-out]").scrollIntoView({ block: "center" });

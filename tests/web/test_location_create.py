@@ -372,3 +372,27 @@ def test_commands_never_hold_a_key_and_quote_what_was_typed(alices: Client, proj
     assert "aws s3 ls s3://'it'\"'\"'s; rm -rf //p/'" in shown(response, "try-aws")
     policy = json.loads(shown(response, "policy-s3"))
     assert policy["Statement"][0]["Resource"] == "arn:aws:s3:::it's; rm -rf //*"
+
+
+def test_what_is_typed_is_kept_before_it_is_complete(alices: Client, project: Project, sent: SENT) -> None:
+    url = add_url(project)
+    for typed in ({"name": "half"}, {"name": "half", "bucket": "a b", "secret_key": SECRET}):
+        answer = no_secret(alices.post(url, filled(do="keep") | {"access_key": "", "secret_key": ""} | typed))
+        assert answer.status_code == 204
+        url = answer["Draft-Location"]
+    assert url == draft_url(LocationCheck.objects.get())
+    body = text(no_secret(alices.get(url)))
+    assert 'value="half"' in body
+    assert 'value="a b"' in body
+    assert body.count("secret-set") == 1
+    assert sent == []
+
+
+def test_keeping_what_was_validated_changes_nothing(alices: Client, project: Project, sent: SENT) -> None:
+    check = validated(alices, project)
+    end(check, *STEPS)
+    same = alices.post(draft_url(check), filled(do="keep", name="another name", secret_key=""))
+    assert same["Draft-Location"] == draft_url(check)
+    changed = alices.post(draft_url(check), filled(do="keep", bucket="another"))
+    assert changed["Draft-Location"] != draft_url(check)
+    assert save_is_off(alices.get(changed["Draft-Location"]))
