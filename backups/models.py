@@ -1,4 +1,4 @@
-"""Where backups go, what was backed up, what was restored. Rows are the truth; gateways make clusters agree with them."""
+"""Where backups go, what was backed up, what was restored. Rows are the truth; clusters are made to agree."""
 
 from __future__ import annotations
 

@@ -22,8 +22,10 @@ Json = dict[str, Any]
 Key = tuple[str, str, str]  # kind, namespace, name
 
 RECORDS = {"Event", "Endpoints", "EndpointSlice", "ControllerRevision", "Lease"}
+PUBLISHED_BY_THE_CLUSTER = {("ConfigMap", "kube-root-ca.crt")}  # every cluster writes its own authority into it
 CLUSTER_SET_METADATA = (
     "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink", "ownerReferences",
+    "generateName",  # has done its work when the object has a name; Velero restores by that name
 )  # fmt: skip
 VELERO_LABELS = ("velero.io/backup-name", "velero.io/restore-name")
 CLUSTER_SET_ANNOTATIONS = ("pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller")
@@ -36,7 +38,7 @@ CLUSTER_SET_SPEC = {
 
 @dataclass(frozen=True)
 class Result:
-    """`equal` of `total` originals were found the same; `first` names the first difference, empty when there is none."""
+    """`equal` of `total` originals were found the same; `first` names the first difference, empty if none."""
 
     equal: int
     total: int
@@ -58,6 +60,8 @@ def snapshot(connection: Connection, namespaces: Sequence[str], extra: Sequence[
     found: dict[Key, Json] = {}
     for base, resource in _listable(connection):
         for item in _items(connection, base, resource, namespaces):
+            if (resource["kind"], item["metadata"]["name"]) in PUBLISHED_BY_THE_CLUSTER:
+                continue
             key = (resource["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
             if key[1] or key in extra or (key[0] == "Namespace" and key[2] in namespaces):
                 found[key] = _clean(resource["kind"], item)

@@ -1,7 +1,10 @@
 """`make demo`: the main job from nothing, in a folder that is thrown away, with every restored object compared.
 
-1. Start the sandbox and the console.  2. West must not have the sample's namespaces.  3. Back up east, restore into west.
-4. Compare every object.  5. Delete the namespaces in east, restore in place, compare again.
+1. Start the sandbox and the console.
+2. West must not have the sample's namespaces.
+3. Back up east, restore into west, compare every object.
+4. Delete the namespaces in east, restore in place, compare again.
+
 Exits 0 when all objects are equal; otherwise names the first difference and exits 1.
 """
 

@@ -42,7 +42,7 @@ def environment(var: Path, port: int) -> dict[str, str]:
 
 @contextlib.contextmanager
 def console(var: Path, extra: Mapping[str, str] | None = None) -> Iterator[str]:
-    """All processes of the console in `var`, as `make run SANDBOX=0` starts them; gives the URL, and ends them after."""
+    """All processes of the console in `var`, as `make run SANDBOX=0` starts them; gives the URL, ends them after."""
     port = free_port()
     env = environment(var, port) | {"SANDBOX": "0"} | dict(extra or {})
     log = (var / "start.log").open("w")

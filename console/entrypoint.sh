@@ -2,6 +2,7 @@
 # The image's entry point: the first word is the role, what follows goes to the role's own command.
 # Every role replaces this shell, so that it gets the container's signals itself.
 set -eu
+umask 077 # what is written is for this user alone
 cd "$(dirname "$0")/.."
 role=${1:-web}
 [ $# -eq 0 ] || shift

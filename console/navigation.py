@@ -118,7 +118,9 @@ def _project_here(request: HttpRequest, named: object, projects: Sequence[Projec
 
 
 def _project_menu(project: Project | None, path: str, section: str) -> Menu:
-    return Menu(project.name if project else "", _links(IN_PROJECT, project and project.pk, path, section) if project else ())
+    return Menu(
+        project.name if project else "", _links(IN_PROJECT, project and project.pk, path, section) if project else ()
+    )
 
 
 def _tenant_menus(person: User, project: Project | None, path: str, section: str) -> list[Menu]:

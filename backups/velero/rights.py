@@ -1,4 +1,4 @@
-"""What the console's account must be allowed in a cluster: asked before registration, granted by the manifest we offer."""
+"""What the console's account must be allowed in a cluster: asked at the check, granted by the manifest we offer."""
 
 from __future__ import annotations
 

@@ -70,7 +70,8 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
     lines = list(_lines(reading, query, level)) if reading else []
     context: dict[str, Any] = {
         "wish": wish, "kind": kind, "cluster": wish.cluster, "project": wish.project, "section": "clusters",
-        "reading": reading, "lines": lines[:MOST_SHOWN], "found": len(lines), "query": query, "level": level, "levels": LEVELS,
+        "reading": reading, "lines": lines[:MOST_SHOWN], "found": len(lines), "query": query,
+        "level": level, "levels": LEVELS,
     }  # fmt: skip
     return page_response(request, "backups/log.html", "log", context, busy=bool(reading and reading.is_open))
 

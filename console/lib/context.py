@@ -1,4 +1,4 @@
-"""Who and what caused the work at hand: request or job id, and the address it came from. Read by audit rows and logs."""
+"""What caused the work at hand: request or job id, and the address it came from. Read by audit rows and logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Credentials at rest: AES-256-GCM under a key ring, bound to the place they belong to. Only door to `cryptography`'s ciphers.
+"""Credentials at rest: AES-256-GCM under a key ring, bound to their place. Only door to `cryptography`'s ciphers.
 
 A sealed value reads `v1.<key id>.<base64 of nonce and ciphertext>`. The table, row and field it belongs to are
 authenticated with it, so that a ciphertext copied into another row or column does not open. The ring

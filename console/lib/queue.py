@@ -38,9 +38,7 @@ def enqueue(job: str, pk: uuid.UUID, attempt: int, *, queue: QueueName = "comman
 def _send(job: str, pk: str, attempt: int, queue: QueueName, cause: str) -> None:
     job_id = f"{job.rsplit('.', 1)[-1]}-{pk}-{attempt}"
     try:
-        _open(queue).enqueue(
-            job, pk, attempt, job_id=job_id, meta={"cause": cause}, result_ttl=0, failure_ttl=60
-        )
+        _open(queue).enqueue(job, pk, attempt, job_id=job_id, meta={"cause": cause}, result_ttl=0, failure_ttl=60)
     except RedisError as error:
         log.warning("queue away, the reconciler will drive this row", job=job, pk=pk, reason=type(error).__name__)
 

@@ -124,7 +124,13 @@ def reference() -> str:
 # Times and amounts
 
 
-UNITS = ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h"), (2_592_000, 86_400, "day"), (31_536_000, 2_592_000, "month"))
+UNITS = (
+    (60, 1, "s"),
+    (3600, 60, "min"),
+    (86_400, 3600, "h"),
+    (2_592_000, 86_400, "day"),
+    (31_536_000, 2_592_000, "month"),
+)
 
 
 def relative(at: datetime, now: datetime) -> str:
@@ -160,7 +166,9 @@ def moment(at: datetime | None, style: str = "relative", empty: str = "—") -> 
     ago = format_html('<time datetime="{}" title="{}" data-relative>{}</time>', machine, hover, words)
     if style == "relative":
         return ago
-    return format_html('<time datetime="{}" title="{}">{}</time> <span class="faint">({})</span>', machine, stamp, local, ago)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time> <span class="faint">({})</span>', machine, stamp, local, ago
+    )
 
 
 @register.filter
