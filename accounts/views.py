@@ -50,7 +50,9 @@ def _signed_in(request: HttpRequest, form: SignInForm, following: str) -> HttpRe
 def _safe_next(request: HttpRequest) -> str:
     """Where to go afterwards, when that is a page of ours."""
     wanted = request.POST.get("next") or request.GET.get("next", "")
-    ours = url_has_allowed_host_and_scheme(wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure())
+    ours = url_has_allowed_host_and_scheme(
+        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
     return wanted if ours else ""
 
 
