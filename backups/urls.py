@@ -14,13 +14,8 @@ urlpatterns = [
     path("clusters/<uuid:cluster>/events/", cluster.cluster_events, name="cluster_events"),
     path("clusters/<uuid:cluster>/settings/kubeconfig/", connection.cluster_kubeconfig, name="cluster_kubeconfig"),
     path(
-        "clusters/<uuid:cluster>/settings/kubeconfig/<uuid:check>/",
-        connection.cluster_kubeconfig_check,
-        name="cluster_kubeconfig_check",
-    ),
-    path(
-        "clusters/<uuid:cluster>/settings/kubeconfig/<uuid:check>/replace/",
-        connection.cluster_kubeconfig_replace,
+        "clusters/<uuid:cluster>/settings/kubeconfig/replace/",
+        register.cluster_kubeconfig_replace,
         name="cluster_kubeconfig_replace",
     ),
     path("clusters/<uuid:cluster>/recheck/", connection.cluster_recheck, name="cluster_recheck"),

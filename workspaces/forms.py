@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
-from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 
+from console.lib.errors import BadInput
+from console.lib.forms import add_error
+from workspaces.actions.kubeconfig import contexts_in, refuse_unusable
 from workspaces.models import Cluster, Project
 from workspaces.models.cluster import CloudType
 
 MOST_TAGS = 20
 LONGEST_TAG = 40
-LARGEST_KUBECONFIG = 2**20
 DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 ABOUT_CLOUDS = {
@@ -103,13 +105,23 @@ class SecretText(forms.Textarea):
         return ""
 
 
+class FileText(forms.FileInput):
+    """A file whose text has gone to another field; what arrives under its own name is what is wrong with it."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        return data.get(name)
+
+
 class ConnectionForm(forms.Form):
-    """How to reach a cluster. `kept`: a kubeconfig given earlier is used when none is given now."""
+    """How to reach a cluster. What the console would not connect with is refused here, before anything is sent."""
+
+    secret_fields = ("kubeconfig",)
+    file_fields = {"kubeconfig_file": "kubeconfig"}  # a file stands for the text of the other field
 
     kubeconfig = forms.CharField(
         required=False,
         strip=False,
-        help_text="Paste it here, or choose the file below. It is stored encrypted and never shown again.",
+        help_text="Paste it here, or choose its file below. It is stored encrypted and never shown again.",
         widget=SecretText(
             {
                 "rows": 9,
@@ -120,7 +132,7 @@ class ConnectionForm(forms.Form):
             }
         ),
     )
-    kubeconfig_file = forms.FileField(label="Kubeconfig file", required=False)
+    kubeconfig_file = forms.CharField(label="Kubeconfig file", required=False, widget=FileText())
     context = forms.CharField(
         required=False,
         max_length=253,
@@ -135,12 +147,19 @@ class ConnectionForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
     )
 
-    def __init__(self, *args: Any, kept: bool = False, contexts: Sequence[str] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.kept = kept
-        if len(contexts) > 1:
-            choices = [("", "The kubeconfig's current context"), *((name, name) for name in contexts)]
+    def __init__(self, data: QueryDict | None = None, **kwargs: Any) -> None:
+        super().__init__(data, **kwargs)
+        text = data.get("kubeconfig", "") if data is not None else ""
+        self.kept = bool(str(text).strip())
+        if len(names := contexts_in(str(text))) > 1:
+            choices = [("", "The kubeconfig's current context"), *((name, name) for name in names)]
             self.fields["context"].widget = forms.Select(choices=choices)
+
+    def clean_kubeconfig_file(self) -> str:
+        """Raises ValidationError with what is wrong with the file (see `with_files` in views/wizard.py)."""
+        if trouble := self.cleaned_data["kubeconfig_file"]:
+            raise forms.ValidationError(trouble)
+        return ""
 
     def clean_velero_namespace(self) -> str:
         name = str(self.cleaned_data["velero_namespace"])
@@ -148,26 +167,17 @@ class ConnectionForm(forms.Form):
             raise forms.ValidationError("Use lower-case letters, digits and hyphens, as Kubernetes does.")
         return name
 
-    def clean_kubeconfig_file(self) -> str:
-        """The file as text."""
-        file: UploadedFile | None = self.cleaned_data["kubeconfig_file"]
-        if file is None:
-            return ""
-        if (file.size or 0) > LARGEST_KUBECONFIG:
-            raise forms.ValidationError("A kubeconfig has 1 MiB at most. Choose another file.")
-        try:
-            return str(file.read(), "utf-8")
-        except UnicodeDecodeError as error:
-            raise forms.ValidationError("This file is not text. Choose a kubeconfig.") from error
-
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        pasted, file = str(cleaned.get("kubeconfig", "")).strip(), cleaned.pop("kubeconfig_file", "")
-        if pasted and file:
-            self.add_error("kubeconfig", "Paste the kubeconfig or choose a file, not both.")
-        elif not pasted and not file and not self.kept and not self.errors:
-            self.add_error("kubeconfig", "Paste a kubeconfig or choose its file.")
-        cleaned["kubeconfig"] = cleaned.get("kubeconfig", "") if pasted else file
+        text = str(cleaned.get("kubeconfig", ""))
+        if not text.strip():
+            if "kubeconfig_file" not in self.errors:
+                self.add_error("kubeconfig", "Paste a kubeconfig or choose its file.")
+            return cleaned
+        try:
+            refuse_unusable(text, str(cleaned.get("context", "")))
+        except BadInput as error:
+            add_error(self, error)
         return cleaned
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
@@ -17,6 +19,9 @@ from console.lib.live import page_response
 from workspaces import wizard as engine
 from workspaces.models import Draft
 from workspaces.wizard import REVIEW, Step, Wizard, first_open, form_of, is_done, save_typed, step_url, summary
+
+LARGEST_FILE = 2**20
+BOTH = "Paste the text or choose a file, not both."
 
 
 @require_http_methods(["GET", "POST"])
@@ -34,7 +39,7 @@ def wizard_step(request: AuthenticatedHttpRequest, draft: uuid.UUID, step: str) 
 def _step(request: AuthenticatedHttpRequest, wizard: Wizard, draft: Draft, step: Step) -> HttpResponse:
     go = request.POST.get("go", "on")
     if request.method == "POST":
-        save_typed(step, draft, request.POST)
+        save_typed(step, draft, with_files(request, step.form(draft, None)))
         if go == "save":  # typed and left: no answer is expected
             return HttpResponse(status=204)
         if go == "back":
@@ -47,6 +52,33 @@ def _step(request: AuthenticatedHttpRequest, wizard: Wizard, draft: Draft, step:
     response = page_response(request, step.template, "live", context, busy=bool(context.get("busy")))
     response.status_code = 422 if request.method == "POST" and form.errors else response.status_code
     return response
+
+
+def with_files(request: AuthenticatedHttpRequest, form: forms.Form) -> QueryDict:
+    """What was posted, files as text: the form's `file_fields` say which field a file stands for.
+
+    A draft holds text, so that a chosen file is not lost when something else on the page is wrong. What is wrong with
+    the file itself is put into the file's own field, whose form says it.
+    """
+    posted = request.POST.copy()
+    for name, target in getattr(form, "file_fields", {}).items():
+        posted[name] = ""
+        if file := request.FILES.get(name):
+            text, posted[name] = _text_of(file)
+            if posted.get(target, "").strip():
+                posted[name] = BOTH
+            posted[target] = text or posted.get(target, "")
+    return posted
+
+
+def _text_of(file: UploadedFile) -> tuple[str, str]:
+    """The file as text, and what is wrong with it."""
+    if (file.size or 0) > LARGEST_FILE:
+        return "", "This file is larger than 1 MiB. Choose another one."
+    try:
+        return str(file.read(), "utf-8"), ""
+    except UnicodeDecodeError:
+        return "", "This file is not text. Choose another one."
 
 
 def _goes_on(request: AuthenticatedHttpRequest, draft: Draft, step: Step) -> bool:
