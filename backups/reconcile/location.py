@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Iterator
@@ -110,17 +111,26 @@ def ready(connection: Connection, location: BackupLocation, *, cluster: Cluster,
     Raises Refused with Velero's reason when it is Unavailable, TryLater while Velero has not answered.
     """
     placed = _row(location, cluster, source)
-    if placed.credentials_version != location.credentials_version:
-        _put(connection, placed)
     try:
-        report = _verdict(connection, placed)
-    except Missing:  # somebody removed it by hand
-        _put(connection, placed)
-        report = _verdict(connection, placed)
+        report = _report(connection, placed)
+    except Missing as error:
+        raise Refused(
+            f"Velero is not installed in {cluster} (namespace {cluster.velero_namespace}).",
+            remedy="Install it, then check the cluster's connection again.",
+        ) from error
     if report.phase == "Unavailable":
         why = explain(report.message)
         raise Refused(f"Velero in {cluster} cannot use the location {location}: {why.sentence}", remedy=why.remedy)
     return placed
+
+
+def _report(connection: Connection, placed: PlacedLocation) -> LocationReport:
+    """Velero's word on the location, which is brought to the cluster where it is missing or out of date."""
+    if placed.credentials_version == placed.location.credentials_version:
+        with contextlib.suppress(Missing):  # somebody removed it by hand
+            return _verdict(connection, placed)
+    _put(connection, placed)
+    return _verdict(connection, placed)
 
 
 def _row(location: BackupLocation, cluster: Cluster, source: Cluster) -> PlacedLocation:
