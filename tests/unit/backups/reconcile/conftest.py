@@ -1,4 +1,4 @@
-"""Rows that point at clusters of a simulated API server, reached over real HTTPS, with as much of Velero as it takes."""
+"""Rows that point at clusters of a simulated API server, over real HTTPS, with as much of Velero as it takes."""
 
 from __future__ import annotations
 
