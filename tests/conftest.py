@@ -15,6 +15,7 @@ from workspaces.actions.project import create_project
 from workspaces.models import Cluster, Project
 from workspaces.models.cluster import ClusterState
 
+pytest_plugins = ["tests.stack"]
 PASSWORD = "a long enough password"
 
 

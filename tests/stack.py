@@ -1,0 +1,79 @@
+"""One real stack for all tests that need one: the sandbox and the whole console, in a folder of their own.
+
+`stack` is up for the whole session. Its database is not pytest-django's: `stack.shell()` runs code inside the console.
+Set DRYDOCK_E2E_HOME to a folder to keep it between sessions while developing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import stack as real
+from sandbox.state import State, read_state
+
+PASSWORD = re.compile(r"with the password (\S+)")
+EMAIL = "admin@example.com"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running console. `state` is the sandbox's; both clusters, a location and a workspace are registered."""
+
+    var: Path
+    url: str
+    password: str
+
+    @property
+    def state(self) -> State:
+        found = read_state(self.var / "sandbox")
+        assert found is not None
+        return found
+
+    def shell(self, code: str) -> Any:
+        """Run `code` inside the console; what it assigns to `answer` comes back."""
+        program = f"import json, django; django.setup()\nanswer = None\n{code}\nprint(json.dumps(answer, default=str))"
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=real.CHECKOUT,
+            env=real.environment(self.var, 0),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout.strip().splitlines()[-1])
+
+    def log(self, name: str) -> str:
+        """The end of a process's log, for messages."""
+        path = self.var / "log" / f"{name}.log"
+        return path.read_text()[-2000:] if path.exists() else ""
+
+
+def _password(var: Path) -> str:
+    """Printed once, at the first start; kept beside a home that outlives the session."""
+    kept, printed = var / "password", PASSWORD.search((var / "start.log").read_text())
+    if printed:
+        kept.write_text(printed.group(1))
+    return kept.read_text()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Both clusters, harbor-east and harbor-west, are registered, and the main job has run once."""
+    var = Path(os.environ.get("DRYDOCK_E2E_HOME") or tmp_path_factory.mktemp("stack"))
+    var.mkdir(parents=True, exist_ok=True)
+    with real.sandbox(var), real.console(var) as url:
+        command = [sys.executable, "-m", "bench.mainjob"]
+        subprocess.run(command, cwd=real.CHECKOUT, env=real.environment(var, 0), check=True, timeout=180)
+        yield Stack(var, url, _password(var))
