@@ -9,27 +9,25 @@ from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
-from django_htmx.http import HttpResponseClientRedirect
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts import audit, signin
 from accounts.forms import PasswordForm, ProfileForm, SignInForm
 from accounts.models import AuthenticatedHttpRequest, User
+from console.lib import live
 
 
 @login_not_required
+@require_http_methods(["GET", "POST"])
 @never_cache
 @sensitive_post_parameters("password")
 def login(request: HttpRequest) -> HttpResponse:
-    """A fragment that was asked for after the session ended makes the whole page go here."""
+    """Keeps the address and where one wanted to go; never the password."""
     following = _safe_next(request)
-    if request.headers.get("HX-Request"):
-        here = request.headers.get("HX-Current-URL", "")
-        return HttpResponseClientRedirect(f"{resolve_url('login')}?next={_path_of(request, here)}")
     if request.user.is_authenticated:
         return redirect(following or "home")
     form = SignInForm(request, request.POST or None)
@@ -56,10 +54,12 @@ def _safe_next(request: HttpRequest) -> str:
     return wanted if ours else ""
 
 
-def _path_of(request: HttpRequest, address: str) -> str:
-    """The path of an address of ours, as the browser's current one."""
-    start = f"{request.scheme}://{request.get_host()}"
-    return address.removeprefix(start) if address.startswith(f"{start}/") else "/"
+@require_GET
+def session(request: AuthenticatedHttpRequest) -> HttpResponse:
+    """For a form about to be sent: whether one is still signed in. For a person: that one is, again."""
+    if live.wanted(request):
+        return HttpResponse(status=204)
+    return render(request, "accounts/session.html")
 
 
 @require_POST
@@ -70,6 +70,7 @@ def logout(request: AuthenticatedHttpRequest) -> HttpResponse:
     return redirect("login")
 
 
+@require_http_methods(["GET", "POST"])
 def profile(request: AuthenticatedHttpRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
     if form.is_valid():
@@ -81,6 +82,7 @@ def profile(request: AuthenticatedHttpRequest) -> HttpResponse:
     return render(request, "accounts/profile.html", {"form": form, "zones": zones})
 
 
+@require_http_methods(["GET", "POST"])
 @sensitive_post_parameters()
 def password_change(request: AuthenticatedHttpRequest) -> HttpResponse:
     form = PasswordForm(request.user, request.POST or None)

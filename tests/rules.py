@@ -103,12 +103,17 @@ def one_door_for_each_sdk(files: Tree) -> list[str]:
     return [
         f"{path}: imports {name}"
         for path, module in _python(files, *ROOMS, "bench/", "manage.py")
-        for name in _imported(module)
+        for name in sorted(_imported(module))
         if name in DOORS and not path.startswith(DOORS[name])
     ]
 
 
-def _imported(module: ast.Module) -> Iterator[str]:
+@cache
+def _imported(module: ast.Module) -> frozenset[str]:
+    return frozenset(_names_imported(module))
+
+
+def _names_imported(module: ast.Module) -> Iterator[str]:
     for node in ast.walk(module):
         match node:
             case ast.Import():

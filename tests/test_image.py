@@ -23,6 +23,7 @@ import pytest
 from django.conf import settings
 
 from bench.stack import free_port
+from console import health
 from console.lib.keys import FILE_NAME, new_key
 from tests.rules import CHECKOUT, Tree, tree
 
@@ -278,8 +279,25 @@ def test_the_health_check_tells_a_web_process_that_answers_from_one_that_does_no
 
 
 @pytest.mark.slow
-def test_other_roles_need_no_question(image: Path, tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        done = run(image, f"python -m console.health {process.pid}", environment(tmp_path))
-        process.kill()
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(("role", "code"), [("worker", 0), ("web", 1)])
+def test_only_the_web_role_is_asked_also_behind_an_init_process(
+    role: str, code: int, image: Path, tmp_path: Path
+) -> None:
+    init = ["sh", "-c", "sleep 60 & wait", "init", "console/entrypoint.sh", role]  # stands for `docker run --init`
+    with subprocess.Popen(init, start_new_session=True) as process:
+        done = run(image, f"python -m console.health {process.pid}", environment(tmp_path, PORT=str(free_port())))
+        os.killpg(process.pid, signal.SIGKILL)
+    assert done.returncode == code, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hosts", "header"),
+    [
+        ("drydock.example.com,10.0.0.1", "drydock.example.com"),
+        (" .example.com ", "example.com"),
+        ("*", "127.0.0.1"),
+        ("", "127.0.0.1"),
+    ],
+)
+def test_the_health_check_asks_under_a_name_the_console_answers_to(hosts: str, header: str) -> None:
+    assert health.host_header({"ALLOWED_HOSTS": hosts}) == header

@@ -239,6 +239,10 @@ def _write_listed(heard: Listed) -> None:
 
 
 def _write_verdicts(heard: Verdicts) -> None:
+    if heard.namespaces:  # people pick from them
+        cluster = Cluster.objects.get(pk=heard.cluster)
+        cluster.facts = cluster.facts | {"namespaces": list(heard.namespaces)}
+        cluster.save(update_fields=["facts"])
     for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
         if report := heard.locations.get(placed.object_name):
             locations.note_verdict(placed, report)

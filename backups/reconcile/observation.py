@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -31,7 +32,7 @@ def observe(wish: VeleroWish, raw: Raw) -> None:
         return  # somebody else's object, a row that has ended, or an event from before what the row says already
     values = _values(report)
     if State(values["state"]) in TERMINAL:
-        values["resource"] = raw
+        values["resource"] = keepable(raw)
     if any(getattr(wish, name) != value for name, value in values.items()) and not _write(wish, values):
         wish.refresh_from_db()  # the submitter was faster; what was seen is still true and must not be lost
         observe(wish, raw)
@@ -73,6 +74,17 @@ def flag_not_picked_up() -> int:
             _write(wish, {"message": not_picked_up(str(wish.cluster))})
             flagged += 1
     return flagged
+
+
+def keepable(value: Any) -> Any:
+    """JSON from a cluster without what not every database can hold: NUL, halves of characters, numbers that are none."""
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, dict):
+        return {keepable(str(key)): keepable(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [keepable(held) for held in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(wish: VeleroWish, raw: object) -> Report:

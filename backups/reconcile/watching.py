@@ -20,7 +20,7 @@ from backups.velero import names
 from backups.velero.location import LocationReport, read_location
 from backups.velero.reading import Fields
 from console.kube.connection import Connection, connect
-from console.kube.facts import cluster_uid
+from console.kube.facts import cluster_uid, namespaces
 from console.kube.kubeconfig import ClusterAccess
 from console.kube.watch import list_then_watch
 from console.lib import outbound
@@ -65,10 +65,11 @@ class Listed:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What Velero says of the locations in a cluster, by name."""
+    """What Velero says of the locations in a cluster, by name, and the namespaces there are."""
 
     cluster: uuid.UUID
     locations: Mapping[str, LocationReport]
+    namespaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class Watcher(threading.Thread):
 
 
 def look(place: Place, heard: queue.Queue[Heard]) -> None:
-    """List an idle cluster's Backups, Restores and locations once."""
+    """List an idle cluster's Backups, Restores, locations and namespaces once."""
     try:
         with _open(place) as connection:
             for kind, path in PATHS.items():
@@ -138,6 +139,7 @@ def look(place: Place, heard: queue.Queue[Heard]) -> None:
                 objects = {name_of(raw): raw for raw in connection.list(path(place.namespace))}
                 heard.put(Listed(place.cluster, kind, objects, began))
             reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
-            heard.put(Verdicts(place.cluster, {report.name: report for report in reports}))
+            there = tuple(namespace.name for namespace in namespaces(connection))
+            heard.put(Verdicts(place.cluster, {report.name: report for report in reports}, there))
     except ConsoleError as error:
         heard.put(Lost(place.cluster, error.sentence()))

@@ -33,6 +33,6 @@ class Help:
             bucket_or_blank=bucket,
             folder=shlex.quote(f"{bucket or 'BUCKET'}/{prefix}/"),
             region=shlex.quote(values["region"] or "REGION"),
-            endpoint=f" --endpoint-url {shlex.quote(url)}" if url else "",
+            endpoint=f" \\\n  --endpoint-url {shlex.quote(url)}" if url else "",
             alias_url=shlex.quote(url or "https://s3.amazonaws.com"),
         )

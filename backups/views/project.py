@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, visible
+from backups.lifecycle import OPEN, State
 from backups.models import LocationState
 from console.lib import provisioning
 from console.lib.live import page_response
+from console.templatetags.ui import state_label
 from workspaces.models import Project
 from workspaces.models.cluster import ClusterState
 from workspaces.views.shown import STATES, as_shown
 
 SHOWN = 5
+LATELY = timedelta(days=7)
+SHOWN_AS: dict[str, frozenset[State]] = {
+    State.RUNNING: OPEN - {State.UNKNOWN},
+    State.UNKNOWN: frozenset({State.UNKNOWN}),
+    State.COMPLETED: frozenset({State.COMPLETED}),
+    State.PARTIALLY_FAILED: frozenset({State.PARTIALLY_FAILED}),
+    State.FAILED: frozenset({State.FAILED, State.REJECTED}),
+    State.CANCELED: frozenset({State.CANCELED}),
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,27 @@ class Task:
     action: str
     href: str
     done: bool
+
+
+@dataclass(frozen=True)
+class Counted:
+    """How many there are in one state."""
+
+    state: str
+    count: int
+
+    @property
+    def label(self) -> str:
+        """`2 healthy`."""
+        return f"{self.count} {state_label(self.state).lower()}"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How many there are, in which states."""
+
+    total: int
+    states: list[Counted]
 
 
 @require_GET
@@ -50,8 +84,9 @@ def _overview(user: User, project: Project) -> dict[str, Any]:
     counted = dict(clusters.order_by().values_list("shown_state").annotate(count=Count("pk")))
     latest = list(backups[:SHOWN])
     return {
-        "cluster_count": sum(counted.values()),
         "health": _health(counted),
+        "backup_figures": _figures(backups),
+        "restore_figures": _figures(restores),
         "troubled": list(clusters.exclude(shown_state=ClusterState.HEALTHY).order_by("worst_first", "name")[:SHOWN]),
         "troubled_locations": list(locations.filter(state=LocationState.UNAVAILABLE)[:SHOWN]),
         "backups": latest,
@@ -66,12 +101,19 @@ def _is_busy(context: dict[str, Any]) -> bool:
     return running or (sandbox is not None and sandbox.moving)
 
 
-def _health(counted: dict[str, int]) -> list[tuple[str, int]]:
+def _health(counted: dict[str, int]) -> Figures:
     """How many clusters are in which state, healthy always among them and first."""
-    best_first = reversed(STATES)
-    return [
-        (state, counted.get(state, 0)) for state in best_first if counted.get(state) or state == ClusterState.HEALTHY
-    ]
+    best_first = [Counted(state, counted.get(state, 0)) for state in reversed(STATES)]
+    shown = [each for each in best_first if each.count or each.state == ClusterState.HEALTHY]
+    return Figures(sum(counted.values()), shown)
+
+
+def _figures(wishes: QuerySet[Any]) -> Figures:
+    """What was asked for lately, counted by how it stands."""
+    lately = wishes.filter(created_at__gte=timezone.now() - LATELY).order_by()
+    counted = dict(lately.values_list("state").annotate(count=Count("pk")))
+    shown = [Counted(state, sum(counted.get(each, 0) for each in alike)) for state, alike in SHOWN_AS.items()]
+    return Figures(sum(counted.values()), [each for each in shown if each.count])
 
 
 def _tasks(project: Project, clusters: list[Any], located: bool) -> list[Task]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django import template
+from django.contrib.staticfiles import finders
 from django.core.paginator import Page
 from django.forms import BoundField, CheckboxInput
 from django.template.context import Context
@@ -113,6 +116,12 @@ def icon(name: str, extra: str = "") -> SafeString:
     return format_html(
         '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', extra, address, name
     )
+
+
+def icon_names() -> list[str]:
+    """The icons there are, for the style guide."""
+    found = finders.find("icons.svg")
+    return re.findall(r'<symbol id="([a-z-]+)"', Path(found).read_text()) if found else []
 
 
 @register.simple_tag

@@ -58,6 +58,7 @@ class LiveFragment extends HTMLElement {
     this.etag = answer.headers.get("ETag") || this.etag;
     this.interval = Number(answer.headers.get("Live-Interval")) || this.interval;
     this.failures = this.failedSince = 0;
+    document.dispatchEvent(new CustomEvent("live:alive")); // still signed in
     showStale();
     this.plan(this.interval);
     const target = answer.headers.get("Live-Location");

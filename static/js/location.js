@@ -41,7 +41,7 @@ function showHelp() {
     bucket: JSON.stringify(bucket || "BUCKET").slice(1, -1),
     folder: shell(`${bucket || "BUCKET"}/${prefix.replace(/^\/+|\/+$/g, "")}/`),
     region: shell(region || "REGION"),
-    endpoint: url && ` --endpoint-url ${shell(url)}`,
+    endpoint: url && ` \\\n  --endpoint-url ${shell(url)}`,
     alias_url: shell(url || "https://s3.amazonaws.com"),
   };
   for (const place of document.querySelectorAll("[data-fill]")) place.textContent = texts[place.dataset.fill];
@@ -75,6 +75,8 @@ async function keep() {
   const data = new FormData(form);
   data.delete("certificate_file");
   data.set("do", "keep");
+  const token = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1]; // signing in elsewhere changes it
+  if (token) data.set("csrfmiddlewaretoken", token);
   const answer = await fetch(form.action, { method: "POST", body: data, redirect: "manual" });
   const draft = answer.ok && answer.headers.get("Draft-Location");
   if (!draft) return;

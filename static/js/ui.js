@@ -86,17 +86,67 @@ on("click", "[data-copy]", async (button) => {
   }
 });
 
-// A form is sent once, with the CSRF token the browser holds now (signing in in another tab changes it).
+// A form is sent once, with the CSRF token the browser holds now (signing in in another tab changes it), and only while
+// one is signed in: otherwise what was typed would be lost.
+const signedOut = document.querySelector("[data-signed-out-dialog]");
+const SURE_FOR = 30000;
+let sureAt = Date.now();
+let waiting = null;
+
+async function isSignedIn() {
+  if (!signedOut || Date.now() - sureAt < SURE_FOR) return true;
+  try {
+    const answer = await fetch(signedOut.dataset.session, { headers: { Live: "1" }, redirect: "manual", cache: "no-store" });
+    if (answer.type === "opaqueredirect") return false;
+  } catch {
+    return true; // no connection: sending will say so
+  }
+  sureAt = Date.now();
+  return true;
+}
+
 on("submit", "form[method=post]", (form, event) => {
   if (event.defaultPrevented) return;
   if (form.dataset.sent) return event.preventDefault();
   form.dataset.sent = "yes";
+  if (Date.now() - sureAt >= SURE_FOR && signedOut) {
+    event.preventDefault();
+    askFirst(form, event.submitter);
+  } else sending(form, event.submitter);
+});
+
+function sending(form, button) {
+  refreshToken(form);
+  button?.setAttribute("aria-busy", "true");
+  setTimeout(() => settle(form), 8000); // a download leaves the page where it is
+}
+
+async function askFirst(form, button) {
+  const signedIn = await isSignedIn();
+  delete form.dataset.sent;
+  if (signedIn) {
+    sureAt = Date.now();
+    return form.requestSubmit(button);
+  }
+  waiting = [form, button];
+  if (!signedOut.open) signedOut.showModal();
+}
+
+// Back in this tab: whoever signed in again goes on where the form stopped.
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || !waiting || !signedOut.open || !(await isSignedIn())) return;
+  const [form, button] = waiting;
+  waiting = null;
+  signedOut.close();
+  form.requestSubmit(button);
+});
+document.addEventListener("live:alive", () => (sureAt = Date.now()));
+
+function refreshToken(form) {
   const token = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1];
   const field = form.elements.namedItem("csrfmiddlewaretoken");
   if (token && field) field.value = token;
-  event.submitter?.setAttribute("aria-busy", "true");
-  setTimeout(() => settle(form), 8000); // a download leaves the page where it is
-});
+}
 
 function settle(form) {
   delete form.dataset.sent;

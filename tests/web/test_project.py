@@ -73,9 +73,25 @@ def test_clusters_are_counted_by_what_is_known_now(alices: Client, project: Proj
     make_cluster(project, "gone", state=ClusterState.UNREACHABLE, state_reason="No route to host.", seen_at=None)
     make_cluster(project, "left", deregistered_at=now)
     response = alices.get(overview(project))
-    assert dict(response.context["health"]) == {"healthy": 1, "unknown": 1, "unreachable": 1}
+    health = response.context["health"]
+    assert health.total == 3
+    assert [each.label for each in health.states] == ["1 healthy", "1 unknown", "1 unreachable"]
     assert [cluster.name for cluster in response.context["troubled"]] == ["gone", "stale"], "the worst first"
     assert "No route to host." in response.content.decode()
+
+
+def test_backups_and_restores_of_the_week_are_counted_by_how_they_stand(
+    alices: Client, project: Project, seen: Cluster, store: BackupLocation
+) -> None:
+    for number, state in enumerate(("requested", "running", "completed", "failed", "rejected", "unknown")):
+        make_backup(seen, store, f"b{number}", state=state)
+    old = make_backup(seen, store, "old")
+    Backup.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=8))
+    response = alices.get(overview(project))
+    figures = response.context["backup_figures"]
+    assert figures.total == 6
+    assert [each.label for each in figures.states] == ["2 running", "1 unknown", "1 completed", "2 failed"]
+    assert response.context["restore_figures"].total == 0
 
 
 def test_an_unavailable_location_needs_a_look(alices: Client, project: Project) -> None:
@@ -140,5 +156,5 @@ def test_its_queries_do_not_grow_with_the_project(
         backup = make_backup(cluster, store)
         Restore.objects.create(project=project, backup=backup, cluster=cluster, object_name=f"r{number}")
     alices.get(overview(project))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         alices.get(overview(project))
