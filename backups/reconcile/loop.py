@@ -216,7 +216,7 @@ def write(heard: Heard) -> None:
         case Verdicts():
             _write_verdicts(heard)
         case Lost():
-            note_unreachable(Cluster.objects.get(pk=heard.cluster), heard.reason)
+            _write_lost(heard)
 
 
 def _open_rows(cluster: uuid.UUID, kind: str) -> QuerySet[VeleroWish]:
@@ -248,10 +248,15 @@ def _write_verdicts(heard: Verdicts) -> None:
             locations.note_verdict(placed, report)
 
 
-def note_answer(pk: uuid.UUID) -> None:
-    """The cluster answered: an unreachable one is what it was at its last check again."""
-    cluster = Cluster.objects.get(pk=pk)
-    if cluster.state == ClusterState.UNREACHABLE:
-        note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))
+def _write_lost(heard: Lost) -> None:
+    cluster = Cluster.objects.get(pk=heard.cluster)
+    if heard.state == ClusterState.UNREACHABLE:
+        note_unreachable(cluster, heard.reason)
     else:
-        note_seen(cluster, cluster.state, cluster.state_reason)
+        note_seen(cluster, heard.state, heard.reason)
+
+
+def note_answer(pk: uuid.UUID) -> None:
+    """The cluster answered as it should: it is what it was at its last check."""
+    cluster = Cluster.objects.get(pk=pk)
+    note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))

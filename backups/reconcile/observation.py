@@ -77,7 +77,7 @@ def flag_not_picked_up() -> int:
 
 
 def keepable(value: Any) -> Any:
-    """JSON from a cluster without what not every database can hold: NUL, halves of characters, numbers that are none."""
+    """JSON without what not every database can hold: NUL, halves of characters, numbers that are none."""
     if isinstance(value, str):
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):

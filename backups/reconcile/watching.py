@@ -24,7 +24,8 @@ from console.kube.facts import cluster_uid, namespaces
 from console.kube.kubeconfig import ClusterAccess
 from console.kube.watch import list_then_watch
 from console.lib import outbound
-from console.lib.errors import ConsoleError, Refused
+from console.lib.errors import Busy, ConsoleError, Missing, Refused, TryLater
+from workspaces.models.cluster import ClusterState
 
 log = structlog.get_logger(__name__)
 
@@ -74,13 +75,22 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Lost:
-    """The cluster did not answer, or not as it should."""
+    """The cluster did not answer, or not as it should; `state` is what it is in therefore."""
 
     cluster: uuid.UUID
     reason: str
+    state: ClusterState = ClusterState.UNREACHABLE
 
 
 Heard = Changed | Listed | Verdicts | Lost
+
+
+def lost(cluster: uuid.UUID, error: ConsoleError) -> Lost:
+    """What an error means for the cluster: one that says no, or not now, is not out of reach."""
+    if isinstance(error, Missing):
+        return Lost(cluster, "Velero is not installed in this cluster.", ClusterState.VELERO_MISSING)
+    answered = isinstance(error, Refused | Busy)
+    return Lost(cluster, error.sentence(), ClusterState.DEGRADED if answered else ClusterState.UNREACHABLE)
 
 
 def name_of(raw: Raw) -> str:
@@ -97,12 +107,16 @@ def _open(place: Place) -> Connection:
 
 
 class Watcher(threading.Thread):
-    """Lists and watches one kind in one cluster until stopped; starts anew after every failure."""
+    """Lists and watches one kind in one cluster until stopped; starts anew after every failure.
+
+    A connection that breaks off is no news; that no new one can be had is.
+    """
 
     def __init__(self, place: Place, kind: str, heard: queue.Queue[Heard]) -> None:
         super().__init__(name=f"watch-{kind}-{place.cluster}", daemon=True)
         self.place, self.kind, self.heard = place, kind, heard
         self.stopping = threading.Event()
+        self.listening = False
 
     def run(self) -> None:
         while not self.stopping.is_set():
@@ -110,10 +124,12 @@ class Watcher(threading.Thread):
                 with _open(self.place) as connection:
                     self._listen(connection)
             except ConsoleError as error:
-                self.heard.put(Lost(self.place.cluster, error.sentence()))
+                if not (self.listening and isinstance(error, TryLater)):
+                    self.heard.put(lost(self.place.cluster, error))
             except Exception:
                 log.exception("watch broke", cluster=str(self.place.cluster))
                 self.heard.put(Lost(self.place.cluster, "Something went wrong while watching this cluster."))
+            self.listening = False
             self.stopping.wait(REST)
 
     def _listen(self, connection: Connection) -> None:
@@ -123,6 +139,7 @@ class Watcher(threading.Thread):
             if event.type == "LISTED":
                 listing[name_of(event.object)] = event.object
             elif event.type == "SYNCED":
+                self.listening = True
                 self.heard.put(Listed(self.place.cluster, self.kind, listing, quiet_since))
                 listing, quiet_since = {}, datetime.now(UTC)
             else:
@@ -142,4 +159,4 @@ def look(place: Place, heard: queue.Queue[Heard]) -> None:
             there = tuple(namespace.name for namespace in namespaces(connection))
             heard.put(Verdicts(place.cluster, {report.name: report for report in reports}, there))
     except ConsoleError as error:
-        heard.put(Lost(place.cluster, error.sentence()))
+        heard.put(lost(place.cluster, error))
