@@ -8,7 +8,7 @@ SANDBOX ?= 1
 .PHONY: help run demo test test-fast lint types contracts unit contract e2e format lock keys clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.$(if $(filter 0,$(SANDBOX)),runtime,all) ## the console with its sandbox on http://127.0.0.1:8000 (SANDBOX=0: without; PORT=…: elsewhere)
 	@PORT=$(PORT) SANDBOX=$(SANDBOX) OUTBOUND_ALLOW_LOOPBACK=$${OUTBOUND_ALLOW_LOOPBACK:-1} exec $(PY) -m console.start
