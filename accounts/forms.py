@@ -11,9 +11,8 @@ from accounts.models import User
 
 if TYPE_CHECKING:  # Django's own classes take no parameters when they run
     UserModelForm = forms.ModelForm[User]
-    UserPasswordForm = PasswordChangeForm[User]
 else:
-    UserModelForm, UserPasswordForm = forms.ModelForm, PasswordChangeForm
+    UserModelForm = forms.ModelForm
 
 
 class SignInForm(AuthenticationForm):
@@ -45,7 +44,7 @@ class ProfileForm(UserModelForm):
         }
 
 
-class PasswordForm(UserPasswordForm):
+class PasswordForm(PasswordChangeForm):
     error_messages = {
         "password_incorrect": "This is not your current password.",
         "password_mismatch": "The two new passwords differ.",

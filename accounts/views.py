@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zoneinfo
-from typing import cast
-
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
@@ -39,7 +37,7 @@ def login(request: HttpRequest) -> HttpResponse:
 
 
 def _signed_in(request: HttpRequest, form: SignInForm, following: str) -> HttpResponse:
-    user = cast(User, form.get_user())
+    user = form.get_user()
     auth.login(request, user)
     signin.record_sign_in(user)
     return redirect(following or "home")

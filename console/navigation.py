@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -118,9 +117,7 @@ def _project_here(request: HttpRequest, named: object, projects: Sequence[Projec
 
 
 def _project_menu(project: Project | None, path: str, section: str) -> Menu:
-    return Menu(
-        project.name if project else "", _links(IN_PROJECT, project and project.pk, path, section) if project else ()
-    )
+    return Menu(project.name, _links(IN_PROJECT, project.pk, path, section)) if project else Menu("", ())
 
 
 def _tenant_menus(person: User, project: Project | None, path: str, section: str) -> list[Menu]:
@@ -130,7 +127,7 @@ def _tenant_menus(person: User, project: Project | None, path: str, section: str
     return [Menu(tenant.name, _links(IN_TENANT, tenant.pk, path, section))] if tenant else []
 
 
-def _links(entries: Sequence[Entry], pk: uuid.UUID | None, path: str, section: str) -> tuple[Link, ...]:
+def _links(entries: Sequence[Entry], pk: uuid.UUID, path: str, section: str) -> tuple[Link, ...]:
     there = [(entry, address) for entry in entries if (address := address_of(entry.url_name, pk))]
     current = section or _section_of(path, there)
     return tuple(Link(e.section, e.label, e.icon, address, e.section == current) for e, address in there)
@@ -146,7 +143,7 @@ def _section_of(path: str, there: list[tuple[Entry, str]]) -> str:
     return max(matching, default=(0, ""))[1]
 
 
-def first_page(person: User) -> str:
-    """Where a person begins: the overview of the first project, or nothing."""
-    projects: list[Any] = projects_of(person)
-    return address_of("project_overview", projects[0].pk) if projects else ""
+def first_page(request: HttpRequest, person: User) -> str:
+    """Where a person begins: the overview of the project last visited, else of the first one, or nothing."""
+    project = _project_here(request, None, projects_of(person))
+    return address_of("project_overview", project.pk) if project else ""

@@ -35,8 +35,12 @@ STEPS = [
 class ExampleForm(forms.Form):
     """One field of each kind."""
 
-    name = forms.CharField(label="Backup name", help_text="Lower-case letters, digits and hyphens.", initial="before-upgrade")
-    location = forms.ChoiceField(label="Backup location", choices=[("", "Choose a location"), ("a", "Frankfurt archive")])
+    name = forms.CharField(
+        label="Backup name", help_text="Lower-case letters, digits and hyphens.", initial="before-upgrade"
+    )
+    location = forms.ChoiceField(
+        label="Backup location", choices=[("", "Choose a location"), ("a", "Frankfurt archive")]
+    )
     description = forms.CharField(required=False, widget=forms.Textarea({"rows": 3}))
     secret = forms.CharField(label="Secret key", widget=forms.PasswordInput)
     kind = forms.ChoiceField(
@@ -57,7 +61,7 @@ class ExampleForm(forms.Form):
 
     def __init__(self, data: dict[str, str] | None = None) -> None:
         super().__init__(data, prefix="bad" if data is not None else None)
-        self.fields["kind"].widget.descriptions = {  # type: ignore[attr-defined]  # read by {% field %}
+        self.fields["kind"].widget.descriptions = {  # read by {% field %}
             "aws": "A bucket in your AWS account.",
             "s3": "MinIO, Ceph and others that speak S3.",
             "gcp": "A bucket in Cloud Storage.",
@@ -87,8 +91,13 @@ def _shown() -> dict[str, object]:
         "amounts": [0, 1536, 73_400_320, 1_503_238_553_600, None],
         "spans": [timedelta(seconds=8), timedelta(seconds=80), timedelta(hours=3, minutes=5), timedelta(days=2)],
         "sandbox": provisioning.Provisioning(
-            "building", "Compiling Velero and a Kubernetes API server, once per machine.", "k8s.io/apiserver", 1204, 3492, ""
+            stage="building",
+            message="Compiling Velero and a Kubernetes API server, once per machine.",
+            what="k8s.io/apiserver",
+            done=1204,
+            total=3492,
+            log="",
         ),
         "icons": ui.icon_names(),
-        "text": "apiVersion: velero.io/v1\nkind: Backup\nmetadata:\n  name: before-upgrade-x7f2k9qa\n  namespace: velero\n",
+        "text": "kind: Backup\nmetadata:\n  name: before-upgrade-x7f2k9qa\n",
     }

@@ -29,7 +29,7 @@ Row = tuple[str, Mapping[str, str], float]
 
 def home(request: AuthenticatedHttpRequest) -> HttpResponse:
     """The first project's overview, or what there is."""
-    overview = navigation.first_page(request.user)
+    overview = navigation.first_page(request, request.user)
     if overview:
         return redirect(overview)
     projects = visible(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET)

@@ -151,7 +151,8 @@ def relative(at: datetime, now: datetime) -> str:
     if gap < 10:
         return "just now"
     unit, word = next(((unit, word) for limit, unit, word in UNITS if gap < limit), (31_536_000, "year"))
-    count = gap - gap % 10 if unit == 1 else gap // unit
+    full = gap + 59 if at > now else gap  # what ends in 30 days does not end "in 29 days" a second later
+    count = gap - gap % 10 if unit == 1 else full // unit
     words = f"{count} {word}{'s' if count > 1 and unit >= 86_400 else ''}"
     return f"in {words}" if at > now else f"{words} ago"
 
@@ -221,9 +222,11 @@ def elapsed(start: datetime | None, end: datetime | None = None) -> str:
 @register.inclusion_tag("components/progress.html")
 def progress(done: int | None, total: int | None, what: str = "items", label: str = "Progress") -> dict[str, Any]:
     """A bar; indeterminate while `total` is not known."""
-    done, total = done or 0, total or 0
-    share = min(100, round(100 * done / total)) if total else None
-    return {"done": min(done, total), "total": total, "share": share, "what": what, "label": label}
+    total = total or 0
+    done = min(done or 0, total) if total else done or 0
+    share = 100 * done // total if total else None  # 100 % is said when all is done, not a little before
+    texts = {"done_text": f"{done:,}", "total_text": f"{total:,}"}
+    return {"done": done, "total": total, "share": share, "what": what, "label": label, **texts}
 
 
 @register.inclusion_tag("components/checks.html")
@@ -291,4 +294,4 @@ def sandbox_progress() -> dict[str, Any]:
 def frame(context: Context) -> navigation.Frame:
     """`{% frame as frame %}`: project, tenants and menus for this page and person."""
     request = context.get("request")
-    return navigation.frame_for(request, context.get("project"), context.get("section", ""))
+    return navigation.frame_for(request, context.get("project"), context.get("section") or "")

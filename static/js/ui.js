@@ -222,7 +222,8 @@ function relative(at, now = Date.now()) {
   const gap = Math.floor(Math.abs(now - at) / 1000);
   if (gap < 10) return "just now";
   const [, unit, word] = UNITS.find(([limit]) => gap < limit) ?? [Infinity, 31536000, "year"];
-  const count = unit === 1 ? gap - (gap % 10) : Math.floor(gap / unit);
+  const full = at > now ? gap + 59 : gap;
+  const count = unit === 1 ? gap - (gap % 10) : Math.floor(full / unit);
   const words = `${count} ${word}${count > 1 && unit >= 86400 ? "s" : ""}`;
   return at > now ? `in ${words}` : `${words} ago`;
 }
