@@ -92,6 +92,7 @@ class Reconciler:
 
     def _upkeep(self) -> None:
         Cluster.objects.lease_watch(self.holder, LEASE)
+        self._let_go_of_old_places()
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
@@ -108,6 +109,13 @@ class Reconciler:
         for cluster in Cluster.objects.filter(pk__in={pk for pk, _ in missing}):
             for kind in [kind for pk, kind in missing if pk == cluster.pk]:
                 self._watch(cluster, kind)
+
+    def _let_go_of_old_places(self) -> None:
+        """A cluster with a new kubeconfig is watched anew, in this same round."""
+        watched = Cluster.objects.in_bulk({pk for pk, _ in self.watchers})
+        for key, watcher in list(self.watchers.items()):
+            if key[0] not in watched or place_of(watched[key[0]]) != watcher.place:
+                self.watchers.pop(key).stopping.set()
 
     def _busy(self, model: type[VeleroWish]) -> list[uuid.UUID]:
         """Clusters of ours with open rows of this kind."""
