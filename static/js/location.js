@@ -84,24 +84,5 @@ async function keep() {
   if (new URL(location.href).pathname !== draft) history.replaceState(null, "", draft);
 }
 
-// The session may have ended while one typed: sending the form would lose it, so this is asked first.
-const signedOut = async () => (await fetch(location.href, { method: "GET", headers: { Live: "1" }, redirect: "manual" })).type === "opaqueredirect";
-
-form.addEventListener(
-  "submit",
-  async (event) => {
-    if (form.dataset.asked) return delete form.dataset.asked;
-    event.preventDefault();
-    event.stopPropagation();
-    await pending;
-    const ended = await signedOut().catch(() => false);
-    document.querySelector("[data-signed-out]").hidden = !ended;
-    if (ended) return document.querySelector("[data-signed-out]").scrollIntoView({ block: "center" });
-    form.dataset.asked = "yes";
-    form.requestSubmit(event.submitter);
-  },
-  true,
-);
-
 if (!field("configuration").value) writeLine();
 showHelp();
