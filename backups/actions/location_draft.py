@@ -5,7 +5,7 @@
 2. A form that cannot be tried is kept as a check that ended before it began. Keys are write-only, so this row is the
    only place where they are while the rest is mended.
 3. *Save* makes the location out of the draft that was tried, and removes the effort's other drafts.
-4. What is never saved is removed after a day (`purge_drafts`).
+4. What is never saved is removed after a day (reconcile/location_draft.py).
 
 A draft is its creator's only.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
@@ -24,6 +23,7 @@ from accounts.models import User
 from accounts.permissions import Verb, require
 from backups.actions.location import create_location, request_check, request_recheck
 from backups.models import BackupLocation, CheckState, LocationCheck, Provider
+from backups.reconcile.location_draft import LIVES
 from backups.storage.probe import TITLES
 from backups.storage.target import StorageTarget
 from backups.storage.target import check as refuse_hopeless
@@ -31,7 +31,6 @@ from console.lib.errors import BadInput, NotVisible
 from console.lib.rows import save_new
 from workspaces.models import Project
 
-LIVES = timedelta(hours=24)
 UNOCCUPIED = "unoccupied"
 _BEFORE_SAVED = {UNOCCUPIED: "Nobody else's backups are here"}
 
@@ -100,12 +99,6 @@ def discard(*, check: LocationCheck) -> None:
     """Remove a draft and the others of its effort."""
     _others(check).delete()
     check.delete()
-
-
-def purge_drafts() -> int:
-    """Remove drafts that were never saved. How many."""
-    old = LocationCheck.objects.filter(location=None, created_at__lt=timezone.now() - LIVES)
-    return old.delete()[0]
 
 
 def own_draft(*, by: User, project: Project, pk: uuid.UUID) -> LocationCheck:

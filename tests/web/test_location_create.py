@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from backups.actions import location_draft as drafts
 from backups.models import BackupLocation, LocationCheck
+from backups.reconcile.location_draft import purge_drafts
 from tests.conftest import make_location
 from tests.fakes.pki import Authority
 from tests.web.locations import (
@@ -362,7 +363,7 @@ def test_old_drafts_are_purged(
     drafts.recheck(by=alice, location=store)
     LocationCheck.objects.filter(location=store).update(created_at=timezone.now() - timedelta(days=9))
     LocationCheck.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=25))
-    assert drafts.purge_drafts() == 1
+    assert purge_drafts() == 1
     assert set(LocationCheck.objects.values_list("location", flat=True)) == {None, store.pk}
     assert LocationCheck.objects.filter(pk=young.pk).exists()
 
