@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zoneinfo
+
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
 from django.db import transaction
