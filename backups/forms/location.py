@@ -41,6 +41,13 @@ class WriteOnlyPassword(forms.PasswordInput):
         return None
 
 
+class RegionField(forms.CharField):
+    """Shown as required. Whether it is depends on the provider and on the configuration line, so `clean()` decides."""
+
+    def validate(self, value: Any) -> None:
+        return None
+
+
 class CertificateArea(forms.Textarea):
     """Certificates are public and shown again. A key that was pasted among them is not."""
 
@@ -77,11 +84,10 @@ class LocationForm(forms.Form):
     bucket = forms.CharField(
         label="S3 Bucket", max_length=255, help_text="It exists already.", widget=forms.TextInput(PLAIN)
     )
-    region = forms.CharField(
-        required=False,
+    region = RegionField(
         label="Region",
         max_length=63,
-        help_text="The bucket's own.",
+        help_text="us-east-1 where there are none.",
         widget=forms.TextInput(PLAIN | {"placeholder": "eu-central-1"}),
     )
     path_style = forms.BooleanField(

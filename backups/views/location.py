@@ -171,6 +171,11 @@ class Place:
     placed: PlacedLocation | None
     backups: int
 
+    @property
+    def folder(self) -> str:
+        """The cluster's own place, below the location's prefix."""
+        return "…" + self.placed.prefix.removeprefix(self.placed.location.prefix) if self.placed else ""
+
 
 def _places(location: BackupLocation) -> tuple[list[Place], int]:
     """Every cluster that uses the location, and how many backups there are."""

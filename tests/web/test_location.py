@@ -113,6 +113,7 @@ def test_detail_shows_everything_but_the_keys(
         assert said in body
     assert "Reads the backups of harbor-east" in body
     assert "Writes its backups" in body
+    assert f">…/{east.uid}<" in body
     assert re.search(r"Secret key</dt><dd>Set", body)
 
 
