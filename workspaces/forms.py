@@ -66,6 +66,7 @@ class BasicsForm(forms.Form):
 
     name = forms.CharField(
         max_length=63,
+        error_messages={"required": "Give the cluster a name."},
         help_text="How people tell it from the others of this project.",
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
     )
@@ -75,7 +76,12 @@ class BasicsForm(forms.Form):
         help_text="Separated by commas, such as production, eu-west.",
         widget=forms.TextInput({"autocomplete": "off"}),
     )
-    cloud_type = forms.ChoiceField(label="Cloud type", choices=CloudType.choices, widget=Cards(ABOUT_CLOUDS))
+    cloud_type = forms.ChoiceField(
+        label="Cloud type",
+        choices=CloudType.choices,
+        error_messages={"required": "Choose where the cluster runs."},
+        widget=Cards(ABOUT_CLOUDS),
+    )
     cloud_account = forms.CharField(
         label="Cloud account",
         required=False,
@@ -119,8 +125,8 @@ class ConnectionForm(forms.Form):
     file_fields = {"kubeconfig_file": "kubeconfig"}  # a file stands for the text of the other field
 
     kubeconfig = forms.CharField(
-        required=False,
         strip=False,
+        error_messages={"required": "Paste a kubeconfig or choose its file."},
         help_text="Paste it here, or choose its file below. It is stored encrypted and never shown again.",
         widget=SecretText(
             {
@@ -170,9 +176,9 @@ class ConnectionForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         text = str(cleaned.get("kubeconfig", ""))
+        if "kubeconfig_file" in self.errors:
+            self.errors.pop("kubeconfig", None)  # one thing is wrong, and said there
         if not text.strip():
-            if "kubeconfig_file" not in self.errors:
-                self.add_error("kubeconfig", "Paste a kubeconfig or choose its file.")
             return cleaned
         try:
             refuse_unusable(text, str(cleaned.get("context", "")))
@@ -182,7 +188,9 @@ class ConnectionForm(forms.Form):
 
 
 class DeregisterForm(forms.Form):
-    typed_name = forms.CharField(label="Name of the cluster")
+    typed_name = forms.CharField(
+        label="Name of the cluster", error_messages={"required": "Type the name of the cluster to deregister it."}
+    )
 
     def __init__(self, cluster: Cluster, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -178,6 +178,16 @@ def test_the_end_of_the_credentials_is_shown_ahead(
     assert (words in page) if words else ("The credentials end" not in page)
 
 
+def test_the_state_beside_the_name_is_live_on_every_page(alices: Client, known: Cluster) -> None:
+    state = url("cluster_state", known)
+    for name in PAGES:
+        assert f'src="{state}"' in alices.get(url(name, known)).content.decode()
+    assert "Healthy" in alices.get(state, headers={"Live": "1"}).content.decode()
+    Cluster.objects.filter(pk=known.pk).update(state=ClusterState.UNREACHABLE, state_reason="No route to host.")
+    assert "Unreachable" in alices.get(state, headers={"Live": "1"}).content.decode()
+    assert alices.get(state).headers["Location"] == url("cluster_overview", known)
+
+
 def test_the_overview_is_live_while_something_runs(alices: Client, known: Cluster, store: BackupLocation) -> None:
     make_backup(known, store, state="running", items_done=1, items_total=4)
     answer = alices.get(url("cluster_overview", known), headers={"Live": "1"})
@@ -244,7 +254,7 @@ def test_general_changes_the_basics(alices: Client, known: Cluster) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("name", "", "required"),
+        ("name", "", "Give the cluster a name"),
         ("name", "harbor-west", "registered in the project already"),
         ("cloud_type", "moon", "not one of the available choices"),
         ("tags", ",".join(f"t{number}" for number in range(21)), "20 tags at most"),
@@ -351,7 +361,8 @@ def test_another_tenant_changes_nothing(client: Client, charlie: User, known: Cl
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("cluster_overview", "post"), ("cluster_events", "post"), ("cluster_schedule", "post"),
+    [("cluster_overview", "post"),
+        ("cluster_state", "post"), ("cluster_events", "post"), ("cluster_schedule", "post"),
      ("cluster_recheck", "get"), ("cluster_settings", "put"), ("cluster_deregister", "delete")],
 )  # fmt: skip
 def test_other_methods_are_refused(alices: Client, known: Cluster, name: str, method: str) -> None:

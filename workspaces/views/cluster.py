@@ -11,6 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404
+from console.lib import live
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
 from workspaces.actions.cluster import deregister_cluster, update_cluster
@@ -18,6 +19,15 @@ from workspaces.forms import BasicsForm, DeregisterForm
 from workspaces.models import Cluster
 
 BASICS = ("name", "description", "tags", "cloud_type", "cloud_account")
+
+
+@require_GET
+def cluster_state(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> HttpResponse:
+    """The badge beside a cluster's name, live on each of its pages."""
+    here = _cluster(request, cluster, Verb.CLUSTER_GET)
+    if not live.wanted(request):
+        return redirect("cluster_overview", here.pk)
+    return live.fragment_response(request, "workspaces/cluster_state.html", {"cluster": here}, busy=False)
 
 
 @require_http_methods(["GET", "POST"])
