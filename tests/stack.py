@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,11 @@ class Stack:
         """The end of a process's log, for messages."""
         path = self.var / "log" / f"{name}.log"
         return path.read_text()[-2000:] if path.exists() else ""
+
+
+def unique(name: str) -> str:
+    """A name nobody has used: homes may outlive a session."""
+    return f"{name}-{int(time.time() * 1000) % 10**7}"
 
 
 def _password(var: Path) -> str:

@@ -19,6 +19,14 @@ CHROMIUM = "/usr/bin/chromium"
 EXPECTED = ("status of 422", "status of 404")  # a form with errors, a page that is gone: answers, not faults
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _rows_beside_playwright() -> Iterator[None]:
+    """Playwright keeps an event loop in this thread from the first browser on; Django would refuse it every query."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        yield
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     assert Path(CHROMIUM).exists(), "Chromium is missing: apt-get install chromium"
@@ -66,6 +74,17 @@ def sign_in(page: Page, stack: Stack) -> Callable[[], Page]:
 @pytest.fixture
 def signed_in(sign_in: Callable[[], Page]) -> Page:
     return sign_in()
+
+
+@pytest.fixture(scope="session")
+def ids(stack: Stack) -> dict[str, str]:
+    """The addresses' ids of what is registered."""
+    code = (
+        "from workspaces.models import Cluster, Project\n"
+        "answer = {c.name: str(c.pk) for c in Cluster.objects.all()} | {'project': str(Project.objects.get().pk)}"
+    )
+    found: dict[str, str] = stack.shell(code)
+    return found
 
 
 @pytest.fixture(scope="session")

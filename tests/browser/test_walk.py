@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from sandbox import control
-from tests.stack import Stack
+from tests.stack import Stack, unique
 
 pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.timeout(240)]
 ENDED = 60_000
-
-
-def unique(name: str) -> str:
-    return f"{name}-{int(time.time() * 1000) % 10**7}"
-
-
-@pytest.fixture(scope="session")
-def ids(stack: Stack) -> dict[str, str]:
-    """The addresses' ids of what is registered."""
-    code = (
-        "from workspaces.models import Cluster, Project\n"
-        "answer = {c.name: str(c.pk) for c in Cluster.objects.all()} | {'project': str(Project.objects.get().pk)}"
-    )
-    found: dict[str, str] = stack.shell(code)
-    return found
 
 
 @pytest.fixture
@@ -124,13 +108,6 @@ def test_two_clicks_make_one_backup(signed_in: Page, ids: dict[str, str], stack:
     page.get_by_role("button", name="Back up now").dblclick()
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     assert stack.shell(f"from backups.models import Backup\nanswer = Backup.objects.filter(name='{name}').count()") == 1
-
-
-@pytest.fixture
-def east_away(stack: Stack) -> Iterator[None]:
-    control.stop_api_server(stack.state, "harbor-east", kill=True)
-    yield
-    control.start_api_server(stack.state, "harbor-east")
 
 
 def test_a_cluster_that_is_away_is_said_and_the_wish_is_kept(
