@@ -204,9 +204,11 @@ def test_a_lost_connection_is_said_and_so_is_its_return(
         route.abort()
 
     page.route(address, cut)
-    expect(page.get_by_text("Live updates stopped")).to_be_visible(timeout=8000)
+    banner = page.locator("[data-stale]")
+    expect(banner).to_contain_text("Live updates stopped", timeout=8000)
+    expect(banner).to_be_visible()
     page.unroute(address, cut)
-    expect(page.get_by_text("Live updates stopped")).to_be_hidden(timeout=12_000)
+    expect(banner).to_be_hidden(timeout=12_000)
 
 
 def test_a_live_page_says_that_one_was_signed_out(
