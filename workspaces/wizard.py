@@ -17,7 +17,6 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 from django.urls import reverse
-from django.utils.datastructures import MultiValueDict
 
 from accounts.models import User
 from console.lib.errors import NotVisible
@@ -158,5 +157,6 @@ def purge_drafts() -> int:
 
 def _query(typed: Mapping[str, list[str]]) -> QueryDict:
     query = QueryDict(mutable=True)
-    query.update(MultiValueDict({name: list(values) for name, values in typed.items()}))
+    for name, values in typed.items():
+        query.setlist(name, list(values))
     return query
