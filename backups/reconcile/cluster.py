@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,9 +46,9 @@ def check(check: ClusterCheck) -> None:
     except Overtaken:
         return
     except ConsoleError as error:
-        title = TITLES[len(steps)][1] if len(steps) < len(TITLES) else "Check"
-        steps.append(asdict(Step(TITLES[len(steps)][0], title, "fail", error.message, error.remedy)))
-        check.write(state=CheckState.FAILED, steps=steps, facts=found, message=error.sentence())
+        steps.append(asdict(Step(*TITLES[len(steps)], "fail", error.message, error.remedy)))
+        with contextlib.suppress(Overtaken):
+            check.write(state=CheckState.FAILED, steps=steps, facts=found, message=error.sentence())
 
 
 TITLES = (

@@ -48,7 +48,8 @@ def check(check: LocationCheck) -> None:
     except Overtaken:
         return
     except ConsoleError as error:
-        _finish(check, {"cause": error.message, "remedy": error.remedy})
+        with contextlib.suppress(Overtaken):
+            _finish(check, {"cause": error.message, "remedy": error.remedy})
 
 
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:

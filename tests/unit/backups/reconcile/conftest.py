@@ -25,6 +25,12 @@ Json = dict[str, Any]
 W = TypeVar("W", bound=Wish)
 Sent = list[tuple[str, str, int, str]]
 VELERO = "velero"
+ANSWER = {
+    "phase": "Processed",
+    "processedTimestamp": "2026-01-01T00:00:00Z",
+    "serverVersion": "v1.18.2",
+    "plugins": [{"name": "velero.io/aws", "kind": "ObjectStore"}],
+}
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +88,8 @@ class Velero:
         kind = change.resource.plural
         if kind == "backupstoragelocations" and change.type != "DELETED" and self._is_new(change):
             self.judge(change.after.name)
+        if kind == "serverstatusrequests" and change.type == "ADDED" and self.verdict:
+            self.cluster.patch(kind, change.after.name, {"status": ANSWER}, namespace=VELERO)
         if kind in ("backups", "restores") and change.type == "ADDED":
             for phase in self.phases:
                 self.cluster.patch(kind, change.after.name, {"status": {"phase": phase}}, namespace=VELERO)
