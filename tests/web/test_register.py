@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from backups.actions.access import access_manifest
 from tests.conftest import PASSWORD, make_cluster
 from tests.unit.console.kube.kubeconfigs import document
 from tests.web.test_cluster import BASICS, FACTS, SENT
+from workspaces.actions.kubeconfig import purge_tried
 from workspaces.models import Cluster, ClusterCheck, Draft, Project
 from workspaces.models.cluster import CheckState
 
@@ -339,6 +341,21 @@ def test_another_tenant_and_strangers_register_nothing(client: Client, charlie: 
     assert client.get(register).status_code == client.post(register).status_code == 404
     assert client.put(register).status_code == 405
     assert not Draft.objects.exists()
+
+
+def test_what_was_tried_and_not_taken_is_forgotten_after_a_day(
+    alices: Client, begun: Draft, project: Project, known: Cluster, sent: SENT
+) -> None:
+    abandoned = connected(alices, begun)
+    kept = {"kubeconfig": "planted", "context": ""}
+    of_known = ClusterCheck.objects.create(project=project, cluster=known, kubeconfig=kept)
+    fresh = ClusterCheck.objects.create(project=project, kubeconfig=kept)
+    ClusterCheck.objects.exclude(pk=fresh.pk).update(created_at=timezone.now() - timedelta(hours=25))
+    assert purge_tried() == 2
+    assert not ClusterCheck.objects.filter(pk=abandoned.pk).exists()
+    of_known.refresh_from_db()
+    fresh.refresh_from_db()
+    assert (of_known.kubeconfig, fresh.kubeconfig) == (None, kept)
 
 
 # Replacing a kubeconfig
