@@ -26,7 +26,9 @@ class SignInForm(AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["username"].label = "E-mail address"
-        self.fields["username"].widget = forms.EmailInput({"autofocus": True, "autocomplete": "username"})
+        self.fields["username"].widget = forms.EmailInput({"autocomplete": "username"})
+        first = "password" if self.data.get("username") else "username"  # after a refusal the password is typed again
+        self.fields[first].widget.attrs["autofocus"] = True
 
 
 class ProfileForm(UserModelForm):
