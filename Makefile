@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PORT ?= 8000
 SANDBOX ?= 1
 
-.PHONY: help run demo test test-fast lint types contracts unit contract e2e format lock keys clean
+.PHONY: help run demo screenshots test test-fast lint types contracts unit contract e2e format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: .venv/.$(if $(filter 0,$(SANDBOX)),runtime,all) ## the console with its san
 
 demo: .venv/.all ## the main job from nothing, every restored object compared, nothing kept (60 s once the tools are built)
 	@$(PY) -m bench.demo
+
+screenshots: .venv/.all ## every page in its states into docs/screenshots/ (5 min)
+	@bash .ci/debian chromium && $(PY) -m bench.screenshots
 
 test: .venv/.all ## everything: lint, types, contracts, unit, contract, end to end on the real stack (15 min, tools built)
 	@bash .ci/suite lint types contracts unit contract e2e

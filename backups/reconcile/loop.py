@@ -29,7 +29,7 @@ from django.utils import timezone
 from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish
 from backups.reconcile import location as locations
-from backups.reconcile import observation
+from backups.reconcile import location_draft, observation
 from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
@@ -99,6 +99,7 @@ class Reconciler:
         send_tidying()
         spool.sweep()
         purge_drafts()
+        location_draft.purge_drafts()
         self._look_at_idle()
 
     def _tend_watchers(self) -> None:
