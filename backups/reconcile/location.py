@@ -53,22 +53,32 @@ def check(check: LocationCheck) -> None:
 
 
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:
-    passed = True
+    """Whether the place is free is asked before anything is written: a folder of ours would make the Velero that
+    writes there go Unavailable."""
     for step in storage.probe(target, outbound.policy()):
-        passed = passed and step.outcome != "fail"
         yield asdict(step)
-    if passed and not check.location:  # what is saved is ours already
-        yield _unoccupied(target)
+        if step.id == "list" and not check.location:  # what is saved is ours already
+            free = _unoccupied(target, may_list=step.outcome == "pass")
+            if free:
+                yield free
+            if free.get("outcome") == "fail":
+                return
 
 
-def _unoccupied(target: storage.StorageTarget) -> dict[str, Any]:
-    """Two Veleros below one another make both go Unavailable."""
-    known = PlacedLocation.objects.filter(location__bucket=target.bucket).values_list("prefix", flat=True)
-    found = storage.occupied(target, outbound.policy(), known=set(known))
+def _unoccupied(target: storage.StorageTarget, *, may_list: bool) -> dict[str, Any]:
+    """Two Veleros below one another make both go Unavailable, be they somebody else's or our own.
+
+    Empty when the keys may not list, so that nobody can tell.
+    """
+    known = set(PlacedLocation.objects.filter(location__bucket=target.bucket).values_list("prefix", flat=True))
     step = {"id": "unoccupied", "title": "Nobody else's backups are here", "outcome": "pass", "cause": "", "remedy": ""}
-    if found:
-        step |= {"outcome": "fail", "cause": found.sentence()}
-    return step
+    if any(target.base == leaf or target.folder.startswith(f"{leaf}/") for leaf in known):
+        cause = "A cluster that is registered here writes its backups at this place already."
+        return step | {"outcome": "fail", "cause": cause, "remedy": "Choose another prefix."}
+    if not may_list:
+        return {}
+    found = storage.occupied(target, outbound.policy(), known=known)
+    return step | {"outcome": "fail", "cause": found.sentence()} if found else step
 
 
 def _finish(check: LocationCheck, failed: dict[str, Any] | None) -> None:

@@ -151,7 +151,8 @@ class TestLocation:
     @pytest.fixture
     def probe(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """What the storage gateway finds; `targets` is what it was asked about."""
-        found: dict[str, Any] = {"steps": [Step("endpoint", "Reach", "pass")], "occupied": None, "targets": []}
+        steps = [Step("endpoint", "Reach", "pass"), Step("list", "List", "pass"), Step("write", "Write", "pass")]
+        found: dict[str, Any] = {"steps": steps, "occupied": None, "targets": []}
 
         def run(target: storage.StorageTarget, _: object) -> Iterator[Step]:
             found["targets"].append(target)
@@ -173,7 +174,7 @@ class TestLocation:
     def test_it_passes(self, project: Project, probe: dict[str, Any]) -> None:
         check = self.draft(project, s3_url="https://s3.example", path_style=True)
         assert (check.state, check.message) == (CheckState.COMPLETED, "")
-        assert outcomes(check) == {"endpoint": "pass", "unoccupied": "pass"}
+        assert list(outcomes(check)) == ["endpoint", "list", "unoccupied", "write"]
         (target,) = probe["targets"]
         assert (target.bucket, target.prefix, target.s3_url, target.path_style) == (
             "b",
@@ -210,6 +211,38 @@ class TestLocation:
         )
         self.draft(project, bucket=store.bucket)
         assert probe["known"] == {"drydock/p/uid"}
+
+    @pytest.mark.parametrize(
+        ("prefix", "outcome"),
+        [("p/uid", "fail"), ("p/uid/", "fail"), ("p/uid/x", "fail"), ("p", "pass"), ("p/uid2", "pass")],
+    )
+    def test_nothing_goes_into_a_place_where_a_cluster_of_ours_writes(
+        self,
+        project: Project,
+        probe: dict[str, Any],
+        east: Site,
+        store: BackupLocation,
+        prefix: str,
+        outcome: str,
+    ) -> None:
+        """Its Velero would find a folder that it does not know, and go Unavailable; so nothing is written to try."""
+        PlacedLocation.objects.create(
+            location=store, cluster=east.row, source=east.row, access="ReadWrite", object_name="o", prefix="p/uid"
+        )
+        seen = outcomes(self.draft(project, bucket=store.bucket, prefix=prefix))
+        assert seen["unoccupied"] == outcome
+        assert ("write" in seen) == (outcome == "pass")
+
+    def test_nor_where_somebody_elses_velero_writes(self, project: Project, probe: dict[str, Any]) -> None:
+        probe["occupied"] = storage.Occupation("p", "on", "p/backups/a/velero-backup.json")
+        check = self.draft(project)
+        assert outcomes(check) == {"endpoint": "pass", "list": "pass", "unoccupied": "fail"}
+        assert "A Velero writes below “p/” already" in check.message
+
+    def test_keys_that_may_not_list_cannot_tell(self, project: Project, probe: dict[str, Any]) -> None:
+        probe["steps"][1] = Step("list", "List", "fail", "Not allowed.")
+        probe["occupied"] = storage.Occupation("p", "on", "p/backups/a/velero-backup.json")
+        assert outcomes(self.draft(project)) == {"endpoint": "pass", "list": "fail", "write": "pass"}
 
     def test_a_saved_one_shows_what_was_found(self, store: BackupLocation, probe: dict[str, Any]) -> None:
         for steps, state in (([Step("a", "A", "fail", "No.")], "unavailable"), ([Step("a", "A", "pass")], "available")):
