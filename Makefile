@@ -17,7 +17,7 @@ demo: .venv/.all ## the main job from nothing, every restored object compared, n
 	@$(PY) -m bench.demo
 
 screenshots: .venv/.all ## every page in its states into docs/screenshots/ (5 min)
-	@bash .ci/debian chromium && $(PY) -m bench.screenshots
+	@bash .ci/debian chromium pngquant && $(PY) -m bench.screenshots
 
 test: .venv/.all ## everything: lint, types, contracts, unit, contract, end to end on the real stack (15 min, tools built)
 	@bash .ci/suite lint types contracts unit contract e2e

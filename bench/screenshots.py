@@ -7,6 +7,7 @@ the occasion. Names read <page>-<width>-<theme>.png.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import tempfile
 import uuid
@@ -43,6 +44,9 @@ def main() -> int:
                 for width, theme in VIEWS:
                     shoot(browser, url, pages, width, theme)
                 browser.close()
+    subprocess.run(
+        ["pngquant", "--force", "--skip-if-larger", "--ext", ".png", "64", "--", *FOLDER.glob("*.png")], check=False
+    )
     print(f"{len(pages) * len(VIEWS)} pictures in {FOLDER.relative_to(stack.CHECKOUT)}/")
     return 0
 
@@ -155,7 +159,7 @@ def shoot(browser: Browser, url: str, pages: dict[str, str], width: int, theme: 
     for name, address in pages.items():
         if address:
             page.goto(address)
-            page.wait_for_timeout(1500 if name == "backup-log" else 400)
+            page.wait_for_timeout(4000 if name == "backup-log" else 400)
             _take(page, name, width, theme)
     context.close()
 

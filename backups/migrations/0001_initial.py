@@ -11,225 +11,487 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('workspaces', '0001_initial'),
+        ("workspaces", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BackupLocation',
+            name="BackupLocation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=63, verbose_name='location name')),
-                ('provider', models.CharField(choices=[('aws', 'AWS S3 or S3-compatible')], default='aws', max_length=20)),
-                ('bucket', models.CharField(max_length=255, verbose_name='S3 bucket')),
-                ('prefix', models.CharField(max_length=200)),
-                ('region', models.CharField(default='us-east-1', max_length=63)),
-                ('s3_url', models.CharField(blank=True, max_length=300, verbose_name='S3 URL')),
-                ('path_style', models.BooleanField(default=False, verbose_name='force S3 path style')),
-                ('ca_certificate', models.TextField(blank=True, verbose_name='certificate')),
-                ('credentials', console.lib.crypto.EncryptedJSONField()),
-                ('credentials_version', models.PositiveIntegerField(default=1)),
-                ('state', models.CharField(choices=[('unknown', 'Not checked yet'), ('available', 'Available'), ('unavailable', 'Unavailable')], default='unknown', max_length=20)),
-                ('state_reason', models.TextField(blank=True)),
-                ('checked_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='locations', to='workspaces.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=63, verbose_name="location name")),
+                (
+                    "provider",
+                    models.CharField(choices=[("aws", "AWS S3 or S3-compatible")], default="aws", max_length=20),
+                ),
+                ("bucket", models.CharField(max_length=255, verbose_name="S3 bucket")),
+                ("prefix", models.CharField(max_length=200)),
+                ("region", models.CharField(default="us-east-1", max_length=63)),
+                ("s3_url", models.CharField(blank=True, max_length=300, verbose_name="S3 URL")),
+                ("path_style", models.BooleanField(default=False, verbose_name="force S3 path style")),
+                ("ca_certificate", models.TextField(blank=True, verbose_name="certificate")),
+                ("credentials", console.lib.crypto.EncryptedJSONField()),
+                ("credentials_version", models.PositiveIntegerField(default=1)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("unknown", "Not checked yet"),
+                            ("available", "Available"),
+                            ("unavailable", "Unavailable"),
+                        ],
+                        default="unknown",
+                        max_length=20,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True)),
+                ("checked_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="locations", to="workspaces.project"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Backup',
+            name="Backup",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('object_name', models.CharField(max_length=63, unique=True)),
-                ('submission', models.UUIDField(default=uuid.uuid4, unique=True)),
-                ('namespaces', models.JSONField(blank=True, default=list)),
-                ('cluster_resources', models.CharField(choices=[('auto', 'Auto'), ('always', 'Always'), ('never', 'Never')], default='auto', max_length=10)),
-                ('phase', models.CharField(blank=True, max_length=60)),
-                ('object_uid', models.CharField(blank=True, max_length=63)),
-                ('items_done', models.PositiveIntegerField(default=0)),
-                ('items_total', models.PositiveIntegerField(default=0)),
-                ('errors', models.PositiveIntegerField(default=0)),
-                ('warnings', models.PositiveIntegerField(default=0)),
-                ('submitted_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('resource', models.JSONField(blank=True, null=True)),
-                ('results', models.JSONField(blank=True, null=True)),
-                ('origin', models.CharField(choices=[('on_demand', 'On demand')], default='on_demand', max_length=20)),
-                ('name', models.CharField(max_length=38, validators=[django.core.validators.RegexValidator('^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?\\Z', 'Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, 38 characters at most.')], verbose_name='backup name')),
-                ('include_disks', models.BooleanField(default=True, verbose_name='include all disks')),
-                ('keep_for', models.DurationField(verbose_name='period until expiry')),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='workspaces.cluster')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='workspaces.project')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='backups', to='backups.backuplocation')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("object_name", models.CharField(max_length=63, unique=True)),
+                ("submission", models.UUIDField(default=uuid.uuid4, unique=True)),
+                ("namespaces", models.JSONField(blank=True, default=list)),
+                (
+                    "cluster_resources",
+                    models.CharField(
+                        choices=[("auto", "Auto"), ("always", "Always"), ("never", "Never")],
+                        default="auto",
+                        max_length=10,
+                    ),
+                ),
+                ("phase", models.CharField(blank=True, max_length=60)),
+                ("object_uid", models.CharField(blank=True, max_length=63)),
+                ("items_done", models.PositiveIntegerField(default=0)),
+                ("items_total", models.PositiveIntegerField(default=0)),
+                ("errors", models.PositiveIntegerField(default=0)),
+                ("warnings", models.PositiveIntegerField(default=0)),
+                ("submitted_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                ("resource", models.JSONField(blank=True, null=True)),
+                ("results", models.JSONField(blank=True, null=True)),
+                ("origin", models.CharField(choices=[("on_demand", "On demand")], default="on_demand", max_length=20)),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=38,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?\\Z",
+                                "Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, 38 characters at most.",
+                            )
+                        ],
+                        verbose_name="backup name",
+                    ),
+                ),
+                ("include_disks", models.BooleanField(default=True, verbose_name="include all disks")),
+                ("keep_for", models.DurationField(verbose_name="period until expiry")),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="%(class)ss", to="workspaces.cluster"
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="%(class)ss", to="workspaces.project"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "location",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="backups", to="backups.backuplocation"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='LocationCheck',
+            name="LocationCheck",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('draft', console.lib.crypto.EncryptedJSONField(blank=True, null=True)),
-                ('steps', models.JSONField(blank=True, default=list)),
-                ('location', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='checks', to='backups.backuplocation')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.project')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("draft", console.lib.crypto.EncryptedJSONField(blank=True, null=True)),
+                ("steps", models.JSONField(blank=True, default=list)),
+                (
+                    "location",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="checks",
+                        to="backups.backuplocation",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.project"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='PlacedLocation',
+            name="PlacedLocation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('access', models.CharField(choices=[('ReadWrite', 'Read Write'), ('ReadOnly', 'Read Only')], max_length=10)),
-                ('object_name', models.CharField(max_length=63, unique=True)),
-                ('prefix', models.CharField(max_length=270)),
-                ('credentials_version', models.PositiveIntegerField(default=0)),
-                ('phase', models.CharField(blank=True, max_length=40)),
-                ('message', models.TextField(blank=True)),
-                ('phase_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='placed', to='workspaces.cluster')),
-                ('location', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='placed', to='backups.backuplocation')),
-                ('source', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='workspaces.cluster')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "access",
+                    models.CharField(choices=[("ReadWrite", "Read Write"), ("ReadOnly", "Read Only")], max_length=10),
+                ),
+                ("object_name", models.CharField(max_length=63, unique=True)),
+                ("prefix", models.CharField(max_length=270)),
+                ("credentials_version", models.PositiveIntegerField(default=0)),
+                ("phase", models.CharField(blank=True, max_length=40)),
+                ("message", models.TextField(blank=True)),
+                ("phase_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="placed", to="workspaces.cluster"
+                    ),
+                ),
+                (
+                    "location",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="placed", to="backups.backuplocation"
+                    ),
+                ),
+                (
+                    "source",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="workspaces.cluster"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Restore',
+            name="Restore",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('object_name', models.CharField(max_length=63, unique=True)),
-                ('submission', models.UUIDField(default=uuid.uuid4, unique=True)),
-                ('namespaces', models.JSONField(blank=True, default=list)),
-                ('cluster_resources', models.CharField(choices=[('auto', 'Auto'), ('always', 'Always'), ('never', 'Never')], default='auto', max_length=10)),
-                ('phase', models.CharField(blank=True, max_length=60)),
-                ('object_uid', models.CharField(blank=True, max_length=63)),
-                ('items_done', models.PositiveIntegerField(default=0)),
-                ('items_total', models.PositiveIntegerField(default=0)),
-                ('errors', models.PositiveIntegerField(default=0)),
-                ('warnings', models.PositiveIntegerField(default=0)),
-                ('submitted_at', models.DateTimeField(blank=True, null=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('resource', models.JSONField(blank=True, null=True)),
-                ('results', models.JSONField(blank=True, null=True)),
-                ('namespace_mapping', models.JSONField(blank=True, default=dict)),
-                ('restore_volumes', models.BooleanField(default=True, verbose_name='restore PVs')),
-                ('preserve_node_ports', models.BooleanField(default=False)),
-                ('existing_objects', models.CharField(choices=[('none', 'Leave as they are'), ('update', 'Update')], default='none', max_length=10)),
-                ('tidied_at', models.DateTimeField(blank=True, null=True)),
-                ('backup', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='restores', to='backups.backup')),
-                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='workspaces.cluster')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='%(class)ss', to='workspaces.project')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("object_name", models.CharField(max_length=63, unique=True)),
+                ("submission", models.UUIDField(default=uuid.uuid4, unique=True)),
+                ("namespaces", models.JSONField(blank=True, default=list)),
+                (
+                    "cluster_resources",
+                    models.CharField(
+                        choices=[("auto", "Auto"), ("always", "Always"), ("never", "Never")],
+                        default="auto",
+                        max_length=10,
+                    ),
+                ),
+                ("phase", models.CharField(blank=True, max_length=60)),
+                ("object_uid", models.CharField(blank=True, max_length=63)),
+                ("items_done", models.PositiveIntegerField(default=0)),
+                ("items_total", models.PositiveIntegerField(default=0)),
+                ("errors", models.PositiveIntegerField(default=0)),
+                ("warnings", models.PositiveIntegerField(default=0)),
+                ("submitted_at", models.DateTimeField(blank=True, null=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                ("resource", models.JSONField(blank=True, null=True)),
+                ("results", models.JSONField(blank=True, null=True)),
+                ("namespace_mapping", models.JSONField(blank=True, default=dict)),
+                ("restore_volumes", models.BooleanField(default=True, verbose_name="restore PVs")),
+                ("preserve_node_ports", models.BooleanField(default=False)),
+                (
+                    "existing_objects",
+                    models.CharField(
+                        choices=[("none", "Leave as they are"), ("update", "Update")], default="none", max_length=10
+                    ),
+                ),
+                ("tidied_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "backup",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="restores", to="backups.backup"
+                    ),
+                ),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="%(class)ss", to="workspaces.cluster"
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="%(class)ss", to="workspaces.project"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Reading',
+            name="Reading",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('kind', models.CharField(choices=[('log', 'Log')], default='log', max_length=10)),
-                ('lines', models.PositiveIntegerField(default=0)),
-                ('backup', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='backups.backup')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.project')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('restore', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='backups.restore')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("kind", models.CharField(choices=[("log", "Log")], default="log", max_length=10)),
+                ("lines", models.PositiveIntegerField(default=0)),
+                (
+                    "backup",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="backups.backup",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.project"
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "restore",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="backups.restore",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddConstraint(
-            model_name='backuplocation',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='location_name_once_in_a_project', violation_error_message='A location of this name is in the project already.'),
+            model_name="backuplocation",
+            constraint=models.UniqueConstraint(
+                fields=("project", "name"),
+                name="location_name_once_in_a_project",
+                violation_error_message="A location of this name is in the project already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='backuplocation',
-            constraint=models.UniqueConstraint(fields=('provider', 's3_url', 'bucket', 'prefix'), name='place_in_storage_once', violation_error_message='Another location uses this bucket and prefix already.'),
+            model_name="backuplocation",
+            constraint=models.UniqueConstraint(
+                fields=("provider", "s3_url", "bucket", "prefix"),
+                name="place_in_storage_once",
+                violation_error_message="Another location uses this bucket and prefix already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='backuplocation',
-            constraint=models.CheckConstraint(condition=models.Q(('prefix', ''), _negated=True), name='location_never_at_the_bucket_root'),
+            model_name="backuplocation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("prefix", ""), _negated=True), name="location_never_at_the_bucket_root"
+            ),
         ),
         migrations.AddIndex(
-            model_name='backup',
-            index=models.Index(fields=['cluster', '-created_at'], name='backups_of_a_cluster'),
+            model_name="backup",
+            index=models.Index(fields=["cluster", "-created_at"], name="backups_of_a_cluster"),
         ),
         migrations.AddConstraint(
-            model_name='backup',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', [backups.lifecycle.State['REJECTED'], backups.lifecycle.State['CANCELED']]), _negated=True), fields=('cluster', 'name'), name='backup_name_once_in_a_cluster', violation_error_message='This cluster has a backup of this name already.'),
+            model_name="backup",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(
+                    ("state__in", [backups.lifecycle.State["REJECTED"], backups.lifecycle.State["CANCELED"]]),
+                    _negated=True,
+                ),
+                fields=("cluster", "name"),
+                name="backup_name_once_in_a_cluster",
+                violation_error_message="This cluster has a backup of this name already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='backup',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [backups.lifecycle.State['REQUESTED'], backups.lifecycle.State['SUBMITTING'], backups.lifecycle.State['SUBMITTED'], backups.lifecycle.State['RUNNING'], backups.lifecycle.State['UNKNOWN'], backups.lifecycle.State['COMPLETED'], backups.lifecycle.State['PARTIALLY_FAILED'], backups.lifecycle.State['FAILED'], backups.lifecycle.State['REJECTED'], backups.lifecycle.State['CANCELED']])), name='backup_state_is_known'),
+            model_name="backup",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            backups.lifecycle.State["REQUESTED"],
+                            backups.lifecycle.State["SUBMITTING"],
+                            backups.lifecycle.State["SUBMITTED"],
+                            backups.lifecycle.State["RUNNING"],
+                            backups.lifecycle.State["UNKNOWN"],
+                            backups.lifecycle.State["COMPLETED"],
+                            backups.lifecycle.State["PARTIALLY_FAILED"],
+                            backups.lifecycle.State["FAILED"],
+                            backups.lifecycle.State["REJECTED"],
+                            backups.lifecycle.State["CANCELED"],
+                        ],
+                    )
+                ),
+                name="backup_state_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placedlocation',
-            constraint=models.UniqueConstraint(fields=('location', 'cluster', 'source'), name='location_in_a_cluster_once'),
+            model_name="placedlocation",
+            constraint=models.UniqueConstraint(
+                fields=("location", "cluster", "source"), name="location_in_a_cluster_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='placedlocation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('cluster', models.F('source')), ('access', 'ReadWrite')), models.Q(models.Q(('cluster', models.F('source')), _negated=True), ('access', 'ReadOnly')), _connector='OR'), name='only_the_source_writes'),
+            model_name="placedlocation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("cluster", models.F("source")), ("access", "ReadWrite")),
+                    models.Q(models.Q(("cluster", models.F("source")), _negated=True), ("access", "ReadOnly")),
+                    _connector="OR",
+                ),
+                name="only_the_source_writes",
+            ),
         ),
         migrations.AddIndex(
-            model_name='restore',
-            index=models.Index(fields=['cluster', '-created_at'], name='restores_into_a_cluster'),
+            model_name="restore",
+            index=models.Index(fields=["cluster", "-created_at"], name="restores_into_a_cluster"),
         ),
         migrations.AddConstraint(
-            model_name='restore',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [backups.lifecycle.State['REQUESTED'], backups.lifecycle.State['SUBMITTING'], backups.lifecycle.State['SUBMITTED'], backups.lifecycle.State['RUNNING'], backups.lifecycle.State['UNKNOWN'], backups.lifecycle.State['COMPLETED'], backups.lifecycle.State['PARTIALLY_FAILED'], backups.lifecycle.State['FAILED'], backups.lifecycle.State['REJECTED'], backups.lifecycle.State['CANCELED']])), name='restore_state_is_known'),
+            model_name="restore",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            backups.lifecycle.State["REQUESTED"],
+                            backups.lifecycle.State["SUBMITTING"],
+                            backups.lifecycle.State["SUBMITTED"],
+                            backups.lifecycle.State["RUNNING"],
+                            backups.lifecycle.State["UNKNOWN"],
+                            backups.lifecycle.State["COMPLETED"],
+                            backups.lifecycle.State["PARTIALLY_FAILED"],
+                            backups.lifecycle.State["FAILED"],
+                            backups.lifecycle.State["REJECTED"],
+                            backups.lifecycle.State["CANCELED"],
+                        ],
+                    )
+                ),
+                name="restore_state_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reading',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('backup__isnull', False), ('restore__isnull', True)), models.Q(('backup__isnull', True), ('restore__isnull', False)), _connector='OR'), name='reading_of_a_backup_or_a_restore'),
+            model_name="reading",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("backup__isnull", False), ("restore__isnull", True)),
+                    models.Q(("backup__isnull", True), ("restore__isnull", False)),
+                    _connector="OR",
+                ),
+                name="reading_of_a_backup_or_a_restore",
+            ),
         ),
     ]

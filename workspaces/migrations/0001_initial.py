@@ -10,127 +10,214 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0001_initial'),
+        ("accounts", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Cluster',
+            name="Cluster",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=63)),
-                ('description', models.TextField(blank=True)),
-                ('tags', models.JSONField(blank=True, default=list)),
-                ('cloud_type', models.CharField(choices=[('eks', 'Amazon EKS'), ('aks', 'Azure AKS'), ('gke', 'Google GKE'), ('openshift', 'OpenShift'), ('vsphere', 'vSphere'), ('bare_metal', 'Bare metal'), ('other', 'Other')], default='other', max_length=20)),
-                ('cloud_account', models.CharField(blank=True, max_length=100)),
-                ('velero_namespace', models.CharField(default='velero', max_length=63)),
-                ('kubeconfig', console.lib.crypto.EncryptedJSONField()),
-                ('server', models.CharField(max_length=300)),
-                ('access_expires_at', models.DateTimeField(blank=True, null=True)),
-                ('uid', models.CharField(blank=True, max_length=63)),
-                ('facts', models.JSONField(blank=True, default=dict)),
-                ('state', models.CharField(choices=[('pending', 'Pending'), ('healthy', 'Healthy'), ('degraded', 'Degraded'), ('unreachable', 'Unreachable'), ('velero_missing', 'Velero missing')], default='pending', max_length=20)),
-                ('state_reason', models.TextField(blank=True)),
-                ('state_since', models.DateTimeField(default=django.utils.timezone.now)),
-                ('seen_at', models.DateTimeField(blank=True, null=True)),
-                ('retry_at', models.DateTimeField(blank=True, null=True)),
-                ('watched_by', models.CharField(blank=True, max_length=64)),
-                ('watched_until', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('deregistered_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=63)),
+                ("description", models.TextField(blank=True)),
+                ("tags", models.JSONField(blank=True, default=list)),
+                (
+                    "cloud_type",
+                    models.CharField(
+                        choices=[
+                            ("eks", "Amazon EKS"),
+                            ("aks", "Azure AKS"),
+                            ("gke", "Google GKE"),
+                            ("openshift", "OpenShift"),
+                            ("vsphere", "vSphere"),
+                            ("bare_metal", "Bare metal"),
+                            ("other", "Other"),
+                        ],
+                        default="other",
+                        max_length=20,
+                    ),
+                ),
+                ("cloud_account", models.CharField(blank=True, max_length=100)),
+                ("velero_namespace", models.CharField(default="velero", max_length=63)),
+                ("kubeconfig", console.lib.crypto.EncryptedJSONField()),
+                ("server", models.CharField(max_length=300)),
+                ("access_expires_at", models.DateTimeField(blank=True, null=True)),
+                ("uid", models.CharField(blank=True, max_length=63)),
+                ("facts", models.JSONField(blank=True, default=dict)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("healthy", "Healthy"),
+                            ("degraded", "Degraded"),
+                            ("unreachable", "Unreachable"),
+                            ("velero_missing", "Velero missing"),
+                        ],
+                        default="pending",
+                        max_length=20,
+                    ),
+                ),
+                ("state_reason", models.TextField(blank=True)),
+                ("state_since", models.DateTimeField(default=django.utils.timezone.now)),
+                ("seen_at", models.DateTimeField(blank=True, null=True)),
+                ("retry_at", models.DateTimeField(blank=True, null=True)),
+                ("watched_by", models.CharField(blank=True, max_length=64)),
+                ("watched_until", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("deregistered_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='projects', to='accounts.tenant')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="projects", to="accounts.tenant"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(max_length=40)),
-                ('data', console.lib.crypto.EncryptedJSONField(default=dict)),
-                ('done_url', models.CharField(blank=True, max_length=300)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True, db_index=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("kind", models.CharField(max_length=40)),
+                ("data", console.lib.crypto.EncryptedJSONField(default=dict)),
+                ("done_url", models.CharField(blank=True, max_length=300)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True, db_index=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.project"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='ClusterCheck',
+            name="ClusterCheck",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('kubeconfig', console.lib.crypto.EncryptedJSONField(blank=True, null=True)),
-                ('velero_namespace', models.CharField(default='velero', max_length=63)),
-                ('steps', models.JSONField(blank=True, default=list)),
-                ('facts', models.JSONField(blank=True, default=dict)),
-                ('cluster', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='checks', to='workspaces.cluster')),
-                ('requested_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("kubeconfig", console.lib.crypto.EncryptedJSONField(blank=True, null=True)),
+                ("velero_namespace", models.CharField(default="velero", max_length=63)),
+                ("steps", models.JSONField(blank=True, default=list)),
+                ("facts", models.JSONField(blank=True, default=dict)),
+                (
+                    "cluster",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="checks",
+                        to="workspaces.cluster",
+                    ),
+                ),
+                (
+                    "requested_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.project"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='cluster',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='clusters', to='workspaces.project'),
+            model_name="cluster",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="clusters", to="workspaces.project"
+            ),
         ),
         migrations.CreateModel(
-            name='Workspace',
+            name="Workspace",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=63)),
-                ('description', models.TextField(blank=True)),
-                ('namespaces', models.JSONField(blank=True, default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('clusters', models.ManyToManyField(blank=True, related_name='workspaces', to='workspaces.cluster')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='workspaces', to='workspaces.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=63)),
+                ("description", models.TextField(blank=True)),
+                ("namespaces", models.JSONField(blank=True, default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("clusters", models.ManyToManyField(blank=True, related_name="workspaces", to="workspaces.cluster")),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="workspaces", to="workspaces.project"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='project_name_once_in_a_tenant'),
+            model_name="project",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="project_name_once_in_a_tenant"),
         ),
         migrations.AddConstraint(
-            model_name='cluster',
-            constraint=models.UniqueConstraint(condition=models.Q(('deregistered_at', None)), fields=('project', 'name'), name='cluster_name_once_in_a_project', violation_error_message='A cluster of this name is registered in the project already.'),
+            model_name="cluster",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deregistered_at", None)),
+                fields=("project", "name"),
+                name="cluster_name_once_in_a_project",
+                violation_error_message="A cluster of this name is registered in the project already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='cluster',
-            constraint=models.UniqueConstraint(condition=models.Q(('deregistered_at', None), models.Q(('uid', ''), _negated=True)), fields=('project', 'uid'), name='cluster_once_in_a_project', violation_error_message='This cluster is registered in the project already.'),
+            model_name="cluster",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deregistered_at", None), models.Q(("uid", ""), _negated=True)),
+                fields=("project", "uid"),
+                name="cluster_once_in_a_project",
+                violation_error_message="This cluster is registered in the project already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workspace',
-            constraint=models.UniqueConstraint(fields=('project', 'name'), name='workspace_name_once_in_a_project'),
+            model_name="workspace",
+            constraint=models.UniqueConstraint(fields=("project", "name"), name="workspace_name_once_in_a_project"),
         ),
     ]
