@@ -126,10 +126,10 @@ def _backups(first: Backup) -> dict[str, str]:
 def _restores(first: Backup, target: Any) -> dict[str, str]:
     done = first.restores.filter(cluster=target).earliest("created_at")
     running = {"phase": "InProgress", "items_done": 90, "items_total": 232, "completed_at": None, "results": None}
-    return {"completed": str(done.pk), "running": _copy(done, "running", **running, errors=0, warnings=0)}
+    return {"completed": str(done.pk), "running": _copy(done, "running", "", **running, errors=0, warnings=0)}
 
 
-def _copy(row: Backup | Restore, state: str, name: str = "", **fields: Any) -> str:
+def _copy(row: Backup | Restore, state: str, name: str, **fields: Any) -> str:
     """A row like `row`. Nobody drives it on: it is due never, and no cluster is said to hold it."""
     copy = type(row)._default_manager.get(pk=row.pk)
     copy.pk = copy.id = uuid.uuid4()

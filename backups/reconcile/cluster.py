@@ -46,7 +46,8 @@ def check(check: ClusterCheck) -> None:
     except Overtaken:
         return
     except ConsoleError as error:
-        steps.append(asdict(Step(*TITLES[len(steps)], "fail", error.message, error.remedy)))
+        id, title = TITLES[len(steps)]
+        steps.append(asdict(Step(id, title, "fail", error.message, error.remedy)))
         with contextlib.suppress(Overtaken):
             check.write(state=CheckState.FAILED, steps=steps, facts=found, message=error.sentence())
 

@@ -56,8 +56,8 @@ class Counted:
 
     @property
     def label(self) -> str:
-        """`2 healthy`."""
-        return f"{self.count} {state_label(self.state).lower()}"
+        """`2 Healthy`."""
+        return f"{self.count} {state_label(self.state)}"
 
 
 @dataclass(frozen=True)
