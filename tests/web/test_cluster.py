@@ -149,6 +149,13 @@ def test_a_stale_cluster_says_so(alices: Client, project: Project) -> None:
     assert "When it was last seen, it was healthy" in page
 
 
+def test_without_velero_no_backup_is_offered(alices: Client, known: Cluster) -> None:
+    Cluster.objects.filter(pk=known.pk).update(state=ClusterState.VELERO_MISSING)
+    page = alices.get(url("cluster_overview", known)).content.decode()
+    assert "Velero missing since" in page
+    assert url("backup_create", known) not in page
+
+
 def test_trouble_is_said_with_its_reason_and_since_when(alices: Client, project: Project) -> None:
     reason = "Velero is installed but does not answer; it may be stopped or starting."
     troubled = make_cluster(

@@ -75,7 +75,7 @@ def test_clusters_are_counted_by_what_is_known_now(alices: Client, project: Proj
     response = alices.get(overview(project))
     health = response.context["health"]
     assert health.total == 3
-    assert [each.label for each in health.states] == ["1 healthy", "1 unknown", "1 unreachable"]
+    assert [each.label for each in health.states] == ["1 Healthy", "1 Unknown", "1 Unreachable"]
     assert [cluster.name for cluster in response.context["troubled"]] == ["gone", "stale"], "the worst first"
     assert "No route to host." in response.content.decode()
 
@@ -90,7 +90,7 @@ def test_backups_and_restores_of_the_week_are_counted_by_how_they_stand(
     response = alices.get(overview(project))
     figures = response.context["backup_figures"]
     assert figures.total == 6
-    assert [each.label for each in figures.states] == ["2 running", "1 unknown", "1 completed", "2 failed"]
+    assert [each.label for each in figures.states] == ["2 Running", "1 Unknown", "1 Completed", "2 Failed"]
     assert response.context["restore_figures"].total == 0
 
 
