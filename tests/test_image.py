@@ -206,7 +206,7 @@ def run(image: Path, command: str, env: Mapping[str, str]) -> subprocess.Complet
     )
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_static_files_are_collected_by_the_very_command(image: Path, tmp_path: Path) -> None:
     command = next(step.rest for step in steps(tree()["Dockerfile"]) if "collectstatic" in step.rest)
     done = run(image, command, environment(tmp_path))
@@ -216,7 +216,7 @@ def test_static_files_are_collected_by_the_very_command(image: Path, tmp_path: P
     assert not list(image.rglob(FILE_NAME)) and not list(tmp_path.iterdir())  # no key stays behind
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_control_settings_refuse_to_load_without_keys(image: Path, tmp_path: Path) -> None:
     done = run(image, "python manage.py collectstatic --no-input", environment(tmp_path))
     assert done.returncode != 0 and "SECRET_KEY is not set" in done.stderr
@@ -228,7 +228,7 @@ def entry(role: str) -> str:
     return f"{shlex.join(json.loads(words))} {role}"
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("role", "says"),
     [
@@ -262,7 +262,7 @@ def web(image: Path, env: Mapping[str, str], log: Path) -> Iterator[subprocess.P
         process.wait(STARTS_BEFORE)
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 def test_the_health_check_tells_a_web_process_that_answers_from_one_that_does_not(image: Path, tmp_path: Path) -> None:
     env = with_keys(tmp_path, HOST="127.0.0.1", PORT=str(free_port()), ALLOWED_HOSTS="drydock.example.com")
     check = next(step.rest for step in final(tree()) if step.name == "HEALTHCHECK").split("CMD ")[1]
@@ -278,7 +278,7 @@ def test_the_health_check_tells_a_web_process_that_answers_from_one_that_does_no
     assert refused.returncode == 1, "the Host header is not one that the console answers to"
 
 
-@pytest.mark.slow
+@pytest.mark.processes
 @pytest.mark.parametrize(("role", "code"), [("worker", 0), ("web", 1)])
 def test_only_the_web_role_is_asked_also_behind_an_init_process(
     role: str, code: int, image: Path, tmp_path: Path

@@ -52,7 +52,9 @@ def fake_cluster() -> Iterator[Cluster]:
 def real_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[realkube.RealCluster]:
     binaries = realkube.find_binaries()
     if binaries is None:
-        pytest.fail("kube-apiserver and velero are not built: run `python -m sandbox build` (about eight minutes, once).")
+        pytest.fail(
+            "kube-apiserver and velero are not built: run `python -m sandbox build` (about eight minutes, once)."
+        )
     cluster = realkube.start(binaries, tmp_path_factory.mktemp("kube"))
     yield cluster
     cluster.stop()

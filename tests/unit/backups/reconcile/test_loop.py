@@ -265,7 +265,9 @@ class TestRounds:
 
     def test_an_idle_cluster_is_looked_at_now_and_then(self, east: Site, reconciler: Any) -> None:
         one = reconciler()
-        rounds(one, until=lambda: east.fresh().seen_at)
+        last = "/api/v1/namespaces"  # what a look asks for at its end
+        rounds(one, until=lambda: last in [x.path for x in east.fake.server.requests_to("harbor-east")])
+        assert east.fresh().seen_at
         assert one.watchers == {}
         asked = len(east.fake.server.requests_to("harbor-east"))
         later = time.monotonic() + 0.3
