@@ -128,6 +128,7 @@ class TestFencing:
         with pytest.raises(Overtaken):
             old.observe(state=State.SUBMITTING)
 
+    @pytest.mark.slow
     @given(st.sampled_from(State), st.sampled_from(State))
     @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
     def test_the_database_obeys_the_table(self, backup: Backup, current: State, following: State) -> None:

@@ -61,6 +61,7 @@ class TestCluster:
         assert "velero" in check.facts["namespaces"]
         assert check.finished_at is not None
 
+    @pytest.mark.slow
     def test_without_velero(self, new: Callable[..., ClusterCheck]) -> None:
         check = new(velero=False)
         assert check.state == CheckState.COMPLETED
@@ -68,6 +69,7 @@ class TestCluster:
         assert steps_of(check, "velero")["outcome"] == "warning"
         assert "not installed" in check.message
 
+    @pytest.mark.slow
     def test_missing_rights_are_named(self, new: Callable[..., ClusterCheck]) -> None:
         def limit(fake: Any) -> None:
             fake.users.clear()

@@ -385,6 +385,7 @@ def _foreign_ciphertext(store: BackupLocation) -> Any:
     return BackupLocation.objects.get(pk=store.pk).__dict__["credentials"]
 
 
+@pytest.mark.slow
 def test_restores_are_watched_as_backups_are(east: Site, backup: Backup, reconciler: Any) -> None:
     Backup.objects.update(state=State.COMPLETED)
     make_restore(backup, east.row)

@@ -109,6 +109,7 @@ class TestProgress:
 
 
 class TestNeverBack:
+    @pytest.mark.slow
     @given(st.lists(st.sampled_from(PHASES), min_size=1, max_size=8))
     @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
     def test_whatever_comes_in_whatever_order(self, backup: Backup, phases: list[str]) -> None:
@@ -291,6 +292,7 @@ ODD = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 class TestOdd:
     @given(ODD)
     @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

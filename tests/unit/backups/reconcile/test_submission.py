@@ -171,6 +171,7 @@ class TestUnanswered:
         assert "took too long" in row.message
         assert submit(backup).state == State.SUBMITTED
 
+    @pytest.mark.slow
     def test_nobody_is_told_anything_while_it_is_unknown(self, api: FakeApiServer, east: Site, backup: Backup) -> None:
         """The question itself may fail, too; the answer stays open, however it fails."""
         api.add_faults(Fault("reset_after", "POST", BACKUPS))
@@ -249,6 +250,7 @@ class TestTryLater:
         assert row.message
         assert 40 < (row.due_at - row.updated_at).total_seconds() <= 46  # type: ignore[operator]
 
+    @pytest.mark.slow
     def test_later_attempts_are_farther_apart(self, api: FakeApiServer, east: Site, backup: Backup) -> None:
         api.add_faults(Fault("status", "POST", BACKUPS, status=503, times=None))
         pauses = []
@@ -422,6 +424,7 @@ class TestVelero:
         assert east.velero.objects("secrets")[0]["data"] == {"a": "Yg=="}
 
 
+@pytest.mark.slow
 def test_no_message_ever_carries_a_key(
     api: FakeApiServer, east: Site, backup: Backup, caplog: pytest.LogCaptureFixture
 ) -> None:
