@@ -75,11 +75,19 @@ def _password(var: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Both clusters, harbor-east and harbor-west, are registered, and the main job has run once."""
+def sandbox_var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a running sandbox, without a console: its state is in `sandbox/`."""
     var = Path(os.environ.get("DRYDOCK_E2E_HOME") or tmp_path_factory.mktemp("stack"))
     var.mkdir(parents=True, exist_ok=True)
-    with real.sandbox(var), real.console(var) as url:
+    with real.sandbox(var):
+        yield var
+
+
+@pytest.fixture(scope="session")
+def stack(sandbox_var: Path) -> Iterator[Stack]:
+    """Both clusters, harbor-east and harbor-west, are registered, and the main job has run once."""
+    var = sandbox_var
+    with real.console(var) as url:
         command = [sys.executable, "-m", "bench.mainjob"]
         subprocess.run(command, cwd=real.CHECKOUT, env=real.environment(var, 0), check=True, timeout=180)
         yield Stack(var, url, _password(var))

@@ -46,7 +46,7 @@ def check(check: ClusterCheck) -> None:
     except Overtaken:
         return
     except ConsoleError as error:
-        id, title = TITLES[len(steps)]
+        id, title = TITLES[min(len(steps), len(TITLES) - 1)]
         steps.append(asdict(Step(id, title, "fail", error.message, error.remedy)))
         with contextlib.suppress(Overtaken):
             check.write(state=CheckState.FAILED, steps=steps, facts=found, message=error.sentence())

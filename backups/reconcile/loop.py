@@ -34,6 +34,7 @@ from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verd
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue, reachable
+from workspaces.actions.kubeconfig import purge_tried
 from workspaces.connections import access_to, note_seen, note_unreachable
 from workspaces.models import Cluster, ClusterCheck, Overtaken, Wish
 from workspaces.models.cluster import ClusterState
@@ -100,6 +101,7 @@ class Reconciler:
         spool.sweep()
         purge_drafts()
         location_draft.purge_drafts()
+        purge_tried()
         self._look_at_idle()
 
     def _tend_watchers(self) -> None:

@@ -120,7 +120,7 @@ _MEANINGS = (
     _when(
         r"unable to locate ObjectStore plugin|unable to locate .* plugin",
         "Velero in this cluster lacks the plugin for this kind of store.",
-        "Install Velero again with the plugin, from the cluster's page.",
+        "Install Velero again with the plugin.",
     ),
     _when(
         r"unable to get (key for )?secret|error getting credential|Secret \\?\"?.*not found",
@@ -181,7 +181,7 @@ _MEANINGS = (
     _when(
         r"(node-agent|daemonset).*(not (found|running|installed)|is not)",
         "The volumes need Velero's node agent, which does not run in this cluster.",
-        "Install Velero again with the node agent, from the cluster's page.",
+        "Install Velero again with the node agent.",
     ),
     # Restores
     _when(

@@ -16,7 +16,12 @@ def needs(namespace: str) -> tuple[ResourceNeed, ...]:
         for verb in ("get", "list", "watch", "create", "patch", "delete")
     ]
     secrets = [ResourceNeed(verb, "secrets", "", namespace) for verb in ("get", "create", "patch", "delete")]
-    deployments = [ResourceNeed("get", "deployments", "apps", namespace)]
+    workloads = [
+        ResourceNeed("get", "deployments", "apps", namespace),
+        ResourceNeed("get", "daemonsets", "apps", namespace),
+    ]
+    snapshots = [ResourceNeed(verb, "volumesnapshotlocations", names.GROUP, namespace) for verb in ("get", "create")]
     outside = [ResourceNeed("get", "namespaces"), ResourceNeed("list", "namespaces")]
     classes = [ResourceNeed("list", "storageclasses", "storage.k8s.io"), ResourceNeed("list", "nodes")]
-    return (*inside, *secrets, *deployments, *outside, *classes)
+    classes += [ResourceNeed("list", "volumesnapshotclasses", "snapshot.storage.k8s.io")]
+    return (*inside, *secrets, *workloads, *snapshots, *outside, *classes)

@@ -91,7 +91,7 @@ def installed(conn: names.KubeApi, namespace: str, *, ask_server: bool = True) -
             present=False,
             crds=crds,
             message="Velero is not installed in this cluster.",
-            remedy="Install it from the cluster's page.",
+            remedy="Install it there with velero install, then check the connection again.",
         )
     deployment = _workload(conn, "deployments", namespace, "velero")
     answer = server_status(conn, namespace) if ask_server and "serverstatusrequests" in crds else None

@@ -1,6 +1,6 @@
 """What we send to Velero and read from it, against real API servers with real Velero and a real bucket.
 
-Needs a running sandbox (`python -m sandbox up`); every case has its own namespaces, prefix and names. Times are printed
+Runs on a sandbox of the session; every case has its own namespaces, prefix and names. Times are printed
 (`-s`), not judged: that is for `bench/`.
 """
 
@@ -72,7 +72,7 @@ from console.kube.connection import Connection, connect
 from console.kube.kubeconfig import parse_kubeconfig
 from console.lib.addresses import AddressPolicy
 from console.lib.errors import Missing
-from sandbox.state import default_home, read_state
+from sandbox.state import read_state
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
@@ -183,10 +183,9 @@ def timed(what: str) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def clusters() -> Iterator[dict[str, Connection]]:
-    state = read_state(default_home())
-    if state is None or state.stage != "ready":
-        pytest.fail("The sandbox does not run: start it with `python -m sandbox up`.")
+def clusters(sandbox_var: Path) -> Iterator[dict[str, Connection]]:
+    state = read_state(sandbox_var / "sandbox")
+    assert state is not None
     made = {}
     for name, cluster in state.clusters.items():
         made[name] = connect(parse_kubeconfig(Path(cluster.kubeconfig).read_text()), POLICY)
@@ -196,8 +195,8 @@ def clusters() -> Iterator[dict[str, Connection]]:
 
 
 @pytest.fixture
-def stage(clusters: dict[str, Connection]) -> Iterator[Stage]:
-    state = read_state(default_home())
+def stage(clusters: dict[str, Connection], sandbox_var: Path) -> Iterator[Stage]:
+    state = read_state(sandbox_var / "sandbox")
     assert state is not None
     assert state.s3 is not None
     keys = configparser.ConfigParser(interpolation=None)

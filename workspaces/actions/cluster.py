@@ -156,4 +156,5 @@ def deregister_cluster(*, by: User, cluster: Cluster, typed_name: str) -> None:
     cluster.kubeconfig = {"kubeconfig": "", "context": ""}
     cluster.watched_by, cluster.watched_until = "", None
     cluster.save(update_fields=["deregistered_at", "kubeconfig", "watched_by", "watched_until"])
+    cluster.checks.update(kubeconfig=None)  # one that was tried to replace it
     audit.record(by=by, verb="cluster.deregister", target=cluster)
