@@ -81,7 +81,7 @@ def ids(stack: Stack) -> dict[str, str]:
     """The addresses' ids of what is registered."""
     code = (
         "from workspaces.models import Cluster, Project\n"
-        "answer = {c.name: str(c.pk) for c in Cluster.objects.all()} | {'project': str(Project.objects.get().pk)}"
+        "answer = {c.name: str(c.pk) for c in Cluster.objects.filter(name__startswith='harbor-', project__name='Default')} | {'project': str(Project.objects.get(name='Default').pk)}"
     )
     found: dict[str, str] = stack.shell(code)
     return found

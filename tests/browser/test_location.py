@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from bench.stack import console
 from tests.contract.realstore import BUCKET, KEYS, RealStore, seaweed
@@ -18,27 +18,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.sandbox, pytest.mark.slow, pytest
 
 WIDTHS = (1280, 390)
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-CHROMIUM = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """A browser without cookies."""
-    context = browser.new_context(viewport={"width": WIDTHS[0], "height": 900})
+    context = chromium.new_context(viewport={"width": WIDTHS[0], "height": 900})
     yield context.new_page()
     context.close()
 

@@ -45,7 +45,7 @@ class TestVeleroStopped:
             row = eventually(backup, lambda row: row.state == "submitted")
             assert row.phase in ("", "New")
             assert row.message == ""
-            age(backup, 55)
+            age(backup, 40)
             time.sleep(6)  # a round of upkeep and a little
             assert fresh(backup).message == ""
             age(backup, 61)
