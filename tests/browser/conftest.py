@@ -81,7 +81,8 @@ def ids(stack: Stack) -> dict[str, str]:
     """The addresses' ids of what is registered."""
     code = (
         "from workspaces.models import Cluster, Project\n"
-        "answer = {c.name: str(c.pk) for c in Cluster.objects.filter(name__startswith='harbor-', project__name='Default')} | {'project': str(Project.objects.get(name='Default').pk)}"
+        "project = Project.objects.get(name='Default')\n"
+        "answer = {c.name: str(c.pk) for c in project.clusters.all()} | {'project': str(project.pk)}"
     )
     found: dict[str, str] = stack.shell(code)
     return found

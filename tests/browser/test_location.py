@@ -221,8 +221,8 @@ def test_save_clicked_twice_makes_one_location(adding: Page, store: RealStore) -
     assert accessible(adding) == []
 
 
-def test_without_scripts_it_works_as_well(browser: Browser, account: tuple[str, str, str], store: RealStore) -> None:
-    context = browser.new_context(java_script_enabled=False)
+def test_without_scripts_it_works_as_well(chromium: Browser, account: tuple[str, str, str], store: RealStore) -> None:
+    context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
     sign_in(page, account)
     page.get_by_role("link", name="Project Settings").click()

@@ -141,7 +141,8 @@ def test_two_hundred_backups_page_and_search(signed_in: Page, ids: dict[str, str
     stack.shell(
         "from datetime import timedelta\nfrom backups.models import *\nfrom backups import lifecycle\n"
         "from workspaces.models import Cluster\n"
-        "west, store = Cluster.objects.get(name='harbor-west', project__name='Default'), BackupLocation.objects.get(name='harbor-store')\n"
+        "west = Cluster.objects.get(name='harbor-west', project__name='Default')\n"
+        "store = BackupLocation.objects.get(name='harbor-store')\n"
         "rows = [Backup(project=west.project, cluster=west, location=store, name=f'old-{n:03}', state='completed',\n"
         "        phase='Completed', object_name=lifecycle.object_name(f'old-{n:03}'), keep_for=timedelta(days=1),\n"
         "        due_at=None) for n in range(200)]\n"
