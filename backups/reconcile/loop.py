@@ -46,6 +46,7 @@ LEASE = 15.0
 ROUND = 0.25
 IDLE_EVERY = 45.0
 UPKEEP_EVERY = 5.0
+SWEEP_EVERY = 60.0
 REDRIVE_AGAIN = timedelta(seconds=15)
 READ_RESULTS_WITHIN = timedelta(hours=1)
 ALLOWANCE = timedelta(seconds=5)  # for clocks of workers that differ from ours
@@ -69,7 +70,7 @@ class Reconciler:
         self.looked: dict[uuid.UUID, float] = {}
         self.lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
         self.stopping = threading.Event()
-        self.upkeep_at = 0.0
+        self.upkeep_at = self.sweep_at = 0.0
 
     def run(self) -> None:
         """Rounds until stopped. A round that fails is logged, and the next one starts anew."""
@@ -97,12 +98,10 @@ class Reconciler:
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
-        send_tidying()
-        spool.sweep()
-        purge_drafts()
-        location_draft.purge_drafts()
-        purge_tried()
         self._look_at_idle()
+        if time.monotonic() >= self.sweep_at:
+            self.sweep_at = time.monotonic() + SWEEP_EVERY
+            sweep()
 
     def _tend_watchers(self) -> None:
         wanted = {(pk, kind) for kind, model in observation.KINDS.items() for pk in self._busy(model)}
@@ -197,6 +196,15 @@ def _send_again(wish: Wish, queue_name: QueueName) -> int:
 def _give_up(wish: Wish) -> None:
     with contextlib.suppress(Overtaken):
         wish.give_up()
+
+
+def sweep() -> None:
+    """Remove what has lived: spools, drafts, kubeconfigs that were only tried, objects of old restores."""
+    send_tidying()
+    spool.sweep()
+    purge_drafts()
+    location_draft.purge_drafts()
+    purge_tried()
 
 
 def send_reading_of_results() -> None:

@@ -53,6 +53,7 @@ def test_a_change_in_the_cluster_is_on_the_page_within_half_a_second(
     ids: dict[str, str],
     stack: Stack,
     east: Connection,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     page, name = signed_in, unique("latency")
     page.goto(f"/clusters/{ids['harbor-east']}/backups/create/")
@@ -76,9 +77,10 @@ def test_a_change_in_the_cluster_is_on_the_page_within_half_a_second(
     heard.stop.set()
     east.merge_patch(path, {"status": {"phase": "Failed", "failureReason": "ended by a test"}})
     expect(page.locator(".badge", has_text="Failed").first).to_be_visible(timeout=15_000)
-    p95 = statistics.quantiles(shown, n=20)[-1]
-    print(
-        f"\nP2 change_to_page_p95={p95:.3f}s bound={BOUND}s n={CHANGES} median={statistics.median(shown):.3f}s "
-        f"reference=bare_watch_median={statistics.median(told):.3f}s"
-    )
+    p95 = statistics.quantiles(shown, n=20, method="inclusive")[-1]
+    with capsys.disabled():
+        print(
+            f"\nP2 change_to_page_p95={p95:.3f}s bound={BOUND}s n={CHANGES} median={statistics.median(shown):.3f}s "
+            f"reference=bare_watch_median={statistics.median(told):.3f}s"
+        )
     assert p95 <= BOUND
