@@ -128,6 +128,34 @@ def test_a_cluster_that_is_away_is_said_and_the_wish_is_kept(
     completed(page)
 
 
+def test_a_cluster_stopped_during_a_backup(stack: Stack, signed_in: Page, back_up: Callable[..., str]) -> None:
+    page = signed_in
+    control.stop_velero(stack.state, "harbor-east")
+    back_up()
+    expect(page.locator(".badge", has_text="Queued").first).to_be_visible(timeout=ENDED)
+    control.stop_api_server(stack.state, "harbor-east", kill=True)
+    try:
+        expect(page.get_by_text("harbor-east cannot be reached since")).to_be_visible(timeout=ENDED)
+    finally:
+        control.start_api_server(stack.state, "harbor-east")
+        control.start_velero(stack.state, "harbor-east")
+    completed(page)
+    expect(page.get_by_text("harbor-east cannot be reached since")).to_be_hidden()
+
+
+def test_a_backup_that_fails_in_part_says_where_and_why(signed_in: Page, ids: dict[str, str]) -> None:
+    page, name = signed_in, unique("partly")
+    page.goto(f"/clusters/{ids['harbor-east']}/backups/create/")
+    page.get_by_label("Backup name").fill(name)
+    page.get_by_label("intranet", exact=True).check()
+    page.get_by_label("Other namespaces").fill("no-such-namespace")
+    page.get_by_role("button", name="Back up now").click()
+    expect(page.locator(".badge", has_text="Partially failed").first).to_be_visible(timeout=ENDED)
+    expect(page.get_by_role("heading", name="Warnings and errors")).to_be_visible(timeout=ENDED)
+    expect(page.get_by_text("no-such-namespace").first).to_be_visible()
+    expect(page.get_by_role("link", name="Restore", exact=True).first).to_be_visible()
+
+
 def test_the_page_says_when_it_is_stale(signed_in: Page, context: BrowserContext, back_up: Callable[..., str]) -> None:
     page = signed_in
     back_up()
