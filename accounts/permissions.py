@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from django.db import models
 from django.db.models import QuerySet
@@ -38,13 +38,6 @@ class Verb(StrEnum):
     BACKUP_LOG = "backup.log"
     RESTORE_GET = "restore.get"
     RESTORE_CREATE = "restore.create"
-
-
-class Scoped(Protocol):
-    """A row that knows the project it belongs to."""
-
-    @property
-    def project(self) -> models.Model: ...
 
 
 def visible(user: User, queryset: QuerySet[M], verb: Verb) -> QuerySet[M]:

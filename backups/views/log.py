@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -49,7 +50,7 @@ def parsed(line: str) -> Line:
 def _json_fields(line: str) -> dict[str, Any]:
     try:
         found = json.loads(line) if line.startswith("{") else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -67,10 +68,10 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
         request_log(by=request.user, of=wish)
         return redirect(request.path)
     reading, query, level = _reading(request, wish), request.GET.get("q", "").strip(), request.GET.get("level", "")
-    lines = list(_lines(reading, query, level)) if reading else []
+    lines, found = _first(_lines(reading, query, level)) if reading else ([], 0)
     context: dict[str, Any] = {
         "wish": wish, "kind": kind, "cluster": wish.cluster, "project": wish.project, "section": "clusters",
-        "reading": reading, "lines": lines[:MOST_SHOWN], "found": len(lines), "query": query,
+        "reading": reading, "lines": lines, "found": found, "query": query,
         "level": level, "levels": LEVELS,
     }  # fmt: skip
     return page_response(request, "backups/log.html", "log", context, busy=bool(reading and reading.is_open))
@@ -100,6 +101,12 @@ def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Readi
     since = timezone.now() - timedelta(seconds=spool.LIVES)
     own = Reading.objects.filter(requested_by=request.user, created_at__gt=since, **{wish._meta.model_name or "": wish})
     return own.first()
+
+
+def _first(lines: Iterator[Line]) -> tuple[list[Line], int]:
+    """As many lines as a page shows, and how many there are: the rest of a long log is counted, never held."""
+    shown = list(islice(lines, MOST_SHOWN))
+    return shown, len(shown) + sum(1 for _ in lines)
 
 
 def _lines(reading: Reading, query: str, level: str) -> Iterator[Line]:

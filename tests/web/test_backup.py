@@ -233,6 +233,18 @@ class TestLog:
         text = b"".join(alices.get(f"/backups/{reading.backup_id}/log.txt").streaming_content).decode()  # type: ignore[attr-defined]
         assert text.count("\n") == 1500 and text.startswith("line 0-0\n")
 
+    def test_a_long_log_is_counted_but_not_held(
+        self, alices: Client, alice: User, east: Cluster, store: BackupLocation, settings: Any, tmp_path: Any
+    ) -> None:
+        settings.VAR = tmp_path
+        reading = request_log(by=alice, of=make_backup(east, store))
+        for block in range(3):
+            spool.append(reading.pk, block, [f"line {block}-{number}" for number in range(500)])
+        Reading.objects.update(state=CheckState.COMPLETED, lines=1500)
+        answer = alices.get(f"/backups/{reading.backup_id}/log/")
+        assert (len(answer.context["lines"]), answer.context["found"]) == (1000, 1500)
+        assert "the first 1000 are shown" in answer.content.decode()
+
     def test_json_lines_are_read_as_well(self) -> None:
         from backups.views.log import parsed
 
@@ -253,3 +265,10 @@ def test_many_clusters_cost_no_more_queries(
         make_backup(cluster, store, f"b-{number}")
     with django_assert_max_num_queries(10):
         alices.get(f"/clusters/{cluster.pk}/backup-restore/")
+
+
+def test_a_line_nested_beyond_reason_is_shown_as_it_is() -> None:
+    from backups.views.log import parsed
+
+    line = '{"msg":' * 100_000
+    assert parsed(line).text == line
