@@ -1,0 +1,46 @@
+"""The command line of a list of checks: `python -m bench.faults [R1 R7 …] [--reduced] [--seed N]`.
+
+A check is a module with `check(*, full: bool, seed: int) -> Report`. At full size the figures go into
+`docs/measured.md`. The seed is printed; given again it replays what was random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import random
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+
+from bench.report import Report
+
+
+def run(checks: Mapping[str, str], arguments: Sequence[str] | None = None) -> int:
+    """Run the checks named, or all; `checks` gives the module of each id. The exit code: 0 when all are green."""
+    options = _options(checks, arguments)
+    print(f"seed={options.seed} size={'reduced' if options.reduced else 'full'}", flush=True)
+    results = {id: _one(id, checks[id], options) for id in options.ids or checks}
+    red = [id for id, good in results.items() if not good]
+    print(f"{len(results) - len(red)} of {len(results)} checks passed{'; red: ' if red else ''}{' '.join(red)}")
+    return 1 if red else 0
+
+
+def _options(checks: Mapping[str, str], arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("ids", nargs="*", choices=[*checks, []], metavar="ID", help=" ".join(checks))
+    parser.add_argument("--reduced", action="store_true", help="the size CI runs; nothing is written down")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="replay what was random")
+    return parser.parse_args(arguments)
+
+
+def _one(id: str, module: str, options: argparse.Namespace) -> bool:
+    began = time.monotonic()
+    try:
+        report: Report = importlib.import_module(module).check(full=not options.reduced, seed=options.seed)
+        good = report.finish(write=True) == 0
+    except Exception:  # a check that breaks off is red, and the others still run
+        traceback.print_exc()
+        good = False
+    print(f"{id} took {time.monotonic() - began:.0f} s\n", flush=True)
+    return good

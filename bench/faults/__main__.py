@@ -1,0 +1,12 @@
+"""`make faults`: what the console does on a bad day. Each check carries a control that must fail."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.checks import run
+
+CHECKS: dict[str, str] = {}
+
+if __name__ == "__main__":
+    sys.exit(run(CHECKS))

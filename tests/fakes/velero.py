@@ -1,0 +1,65 @@
+"""As much of Velero's server as the console waits for, in a cluster of the simulated API server."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from tests.fakes.apiserver import Cluster as FakeCluster
+from tests.fakes.apiserver_store import Change
+
+Json = dict[str, Any]
+VELERO = "velero"
+ANSWER = {
+    "phase": "Processed",
+    "processedTimestamp": "2026-01-01T00:00:00Z",
+    "serverVersion": "v1.18.2",
+    "plugins": [{"name": "velero.io/aws", "kind": "ObjectStore"}],
+}
+
+
+class Velero:
+    """What Velero's server does in one cluster, as far as the console waits for it.
+
+    `verdict`: phase and message for every location that is made or changed; None while the server is stopped.
+    `phases`: what a new Backup or Restore goes through, at once.
+    """
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.cluster = cluster
+        self.verdict: tuple[str, str] | None = ("Available", "")
+        self.phases: list[str] = []
+        self._ticks = itertools.count(1)
+        cluster.store.listen(self._heard)
+
+    def _heard(self, change: Change) -> None:
+        # Not here: the store is locked, and who listens later would hear of our answer before the question.
+        self.cluster.server.loop.call_soon_threadsafe(self._react, change)
+
+    def _react(self, change: Change) -> None:
+        kind = change.resource.plural
+        if kind == "backupstoragelocations" and change.type != "DELETED" and self._is_new(change):
+            self.judge(change.after.name)
+        if kind == "serverstatusrequests" and change.type == "ADDED" and self.verdict:
+            self.cluster.patch(kind, change.after.name, {"status": ANSWER}, namespace=VELERO)
+        if kind in ("backups", "restores") and change.type == "ADDED":
+            for phase in self.phases:
+                self.cluster.patch(kind, change.after.name, {"status": {"phase": phase}}, namespace=VELERO)
+
+    def _is_new(self, change: Change) -> bool:
+        before = change.before.parsed().get("spec") if change.before else None
+        return before != change.after.parsed().get("spec")
+
+    def judge(self, name: str) -> None:
+        """Look at a location now."""
+        if self.verdict:
+            phase, message = self.verdict
+            moment = (timezone.now() + timedelta(seconds=next(self._ticks))).strftime("%Y-%m-%dT%H:%M:%SZ")
+            status = {"phase": phase, "message": message, "lastValidationTime": moment}
+            self.cluster.patch("backupstoragelocations", name, {"status": status}, namespace=VELERO)
+
+    def objects(self, plural: str) -> list[Json]:
+        return self.cluster.objects(plural, namespace=VELERO)
