@@ -100,7 +100,7 @@ class Report:
 
     def section(self) -> str:
         """The section of `docs/measured.md`."""
-        rows = [f"| {f.metric} | {f.text} | {f.bound or 'none'} | {f.reference or 'none'} | {f.n} |" for f in self.figures]
+        rows = [f"| {f.metric} | {f.text} | {f.bound or '-'} | {f.reference or '-'} | {f.n} |" for f in self.figures]
         table = ["| metric | value | bound | reference | n |", "|---|---|---|---|---|", *rows]
         controls = [f"- Control, must fail: {name}: {detail}." for name, _, detail in self.controls]
         notes = [f"- {note}" for note in self.notes]
