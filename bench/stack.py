@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+PASSWORD = re.compile(r"with the password (\S+)")
+EMAIL = "admin@example.com"
 CHECKOUT = Path(__file__).resolve().parent.parent
 UP_WITHIN = 180.0  # seconds; about five on an idle machine
 
@@ -86,3 +89,31 @@ def sandbox(var: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run([sys.executable, "-m", "sandbox", "down"], cwd=CHECKOUT, env=env, check=True)
+
+
+def password(var: Path) -> str:
+    """The first tenant admin's, printed once, at the first start; kept beside a home that outlives the process."""
+    kept, printed = var / "password", PASSWORD.search((var / "start.log").read_text())
+    if printed:
+        kept.write_text(printed.group(1))
+    return kept.read_text()
+
+
+def processes_of(var: Path, *words: str) -> dict[int, str]:
+    """Command lines of the processes that work in `var`, by process id: those that hold all of `words`."""
+    mark, found = f"DRYDOCK_VAR={var}".encode(), dict[int, str]()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            try:
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue  # it ended, or is somebody else's
+    return {pid: command for pid, command in found.items() if all(word in command for word in words)}
+
+
+def kill(*pids: int) -> None:
+    """SIGKILL, where they still are."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -21,9 +20,6 @@ import pytest
 
 from bench import stack as real
 from sandbox.state import State, read_state
-
-PASSWORD = re.compile(r"with the password (\S+)")
-EMAIL = "admin@example.com"
 
 
 @dataclass(frozen=True)
@@ -66,14 +62,6 @@ def unique(name: str) -> str:
     return f"{name}-{int(time.time() * 1000) % 10**7}"
 
 
-def _password(var: Path) -> str:
-    """Printed once, at the first start; kept beside a home that outlives the session."""
-    kept, printed = var / "password", PASSWORD.search((var / "start.log").read_text())
-    if printed:
-        kept.write_text(printed.group(1))
-    return kept.read_text()
-
-
 @pytest.fixture(scope="session")
 def sandbox_var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a running sandbox, without a console: its state is in `sandbox/`."""
@@ -90,4 +78,4 @@ def stack(sandbox_var: Path) -> Iterator[Stack]:
     with real.console(var) as url:
         command = [sys.executable, "-m", "bench.mainjob"]
         subprocess.run(command, cwd=real.CHECKOUT, env=real.environment(var, 0), check=True, timeout=180)
-        yield Stack(var, url, _password(var))
+        yield Stack(var, url, real.password(var))

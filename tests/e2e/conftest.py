@@ -9,7 +9,6 @@ the way of a view: an action writes the row and wakes a worker, and the rows tel
 from __future__ import annotations
 
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from backups.models import Backup, BackupLocation, LocationCheck, Restore
 from backups.velero import names
 from bench import mainjob
 from bench.compare import open_cluster
+from bench.stack import processes_of
 from console.kube.connection import Connection
 from console.lib import keys, outbound
 from sandbox.state import State
@@ -98,7 +98,7 @@ class World:
 
     def pids(self, *words: str) -> list[int]:
         """Processes of this console whose command holds all of `words`."""
-        return [pid for pid, command in ours(self.stack.var).items() if all(word in command for word in words)]
+        return [*processes_of(self.stack.var, *words)]
 
 
 @pytest.fixture(scope="module")
@@ -194,24 +194,3 @@ def exactly_one(world: World, wish: Backup | Restore, cluster: str) -> dict[str,
     ]
     assert len(found) == 1
     return found[0]
-
-
-def ours(var: Path) -> dict[int, str]:
-    """Command lines of the processes that work in `var`, by process id."""
-    mark, found = f"DRYDOCK_VAR={var}".encode(), dict[int, str]()
-    for process in Path("/proc").iterdir():
-        if process.name.isdigit() and int(process.name) != os.getpid():
-            try:
-                if mark in (process / "environ").read_bytes().split(b"\0"):
-                    found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            except OSError:
-                continue  # it ended, or is somebody else's
-    return found
-
-
-def kill(*pids: int) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue

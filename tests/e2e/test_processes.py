@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from bench import stack as real
+from bench.stack import processes_of
 from console.lib import keys
-from tests.e2e.conftest import World, ended, ours
+from tests.e2e.conftest import World, ended
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.timeout(180)]
 READY_WITHIN = 15.0
@@ -34,9 +35,9 @@ def test_a_second_start_changes_nothing_and_nothing_is_left_after_a_stop(
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
     with real.console(tmp_path):
-        running = ours(tmp_path)
+        running = processes_of(tmp_path)
         assert len(running) >= 7  # supervisord, Valkey, web, four workers, reconciler
-    assert ours(tmp_path) == {}
+    assert processes_of(tmp_path) == {}
     made, first = tables(tmp_path), keys.load(tmp_path)
     assert "with the password" in (tmp_path / "start.log").read_text()
     began = time.monotonic()
@@ -46,7 +47,7 @@ def test_a_second_start_changes_nothing_and_nothing_is_left_after_a_stop(
     assert tables(tmp_path) == made
     assert keys.load(tmp_path) == first
     assert "with the password" not in (tmp_path / "start.log").read_text()
-    assert ours(tmp_path) == {}
+    assert processes_of(tmp_path) == {}
     for path in (tmp_path / "keys.json", tmp_path / "drydock.sqlite3", *(tmp_path / "log").iterdir()):
         if path.exists():
             assert not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO), path
@@ -73,7 +74,7 @@ def test_nothing_secret_is_in_logs_or_command_lines(world: World) -> None:
     for path in sorted((world.stack.var / "log").iterdir()):
         content = path.read_bytes()
         assert not [what for what, value in wanted.items() if value in content], path
-    for pid, command in ours(world.stack.var).items():
+    for pid, command in processes_of(world.stack.var).items():
         assert not [what for what, value in wanted.items() if value in command.encode()], (pid, command[:80])
 
 

@@ -12,9 +12,10 @@ import pytest
 from backups.models import BackupLocation, PlacedLocation
 from backups.reconcile.observation import not_picked_up
 from backups.velero import names
+from bench.stack import kill
 from console.kube.paths import core
 from sandbox import control
-from tests.e2e.conftest import VELERO, World, age, ended, eventually, exactly_one, fresh, kill
+from tests.e2e.conftest import VELERO, World, age, ended, eventually, exactly_one, fresh
 from workspaces.models import Cluster
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow, pytest.mark.timeout(180)]

@@ -1,0 +1,144 @@
+"""People at work: they sign in over HTTP and ask for backups and restores, again when they got no answer.
+
+Whoever gets no answer presses the button again: the same form, with the same submission. What was answered with a
+redirect was accepted, and must not be lost; what was submitted twice must not be there twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from urllib.parse import urlencode, urlsplit
+
+PATIENCE = 90.0  # seconds until somebody stops pressing the button
+NAMESPACES = ("intranet",)
+
+
+class NotSignedIn(Exception):
+    """The console does not take the password."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the status, where it leads, the page."""
+
+    status: int
+    location: str = ""
+    body: str = ""
+
+
+@dataclass
+class Asked:
+    """One wish as its person knows it. `accepted`: the console said yes; `tries`: how often the button was pressed."""
+
+    submission: uuid.UUID
+    name: str
+    began: float
+    tries: int = 0
+    status: int = 0
+    answered: float = 0.0
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == http.client.FOUND
+
+
+@dataclass
+class Visitor:
+    """A browser without a screen: cookies are kept, redirects are not followed."""
+
+    url: str
+    timeout: float = 10.0
+    cookies: SimpleCookie = field(default_factory=SimpleCookie)
+
+    def get(self, path: str) -> Answer:
+        """Raises OSError or HTTPException when no answer comes."""
+        return self._send("GET", path, {}, "")
+
+    def post(self, path: str, fields: Mapping[str, object]) -> Answer:
+        """A form with the token of this session. Raises as `get` does."""
+        token = self.cookies["csrftoken"].value if "csrftoken" in self.cookies else ""
+        form = urlencode({"csrfmiddlewaretoken": token, **fields}, doseq=True)
+        return self._send("POST", path, {"Content-Type": "application/x-www-form-urlencoded"}, form)
+
+    def sign_in(self, email: str, password: str) -> None:
+        """Raises NotSignedIn."""
+        self.get("/login/")
+        if self.post("/login/", {"username": email, "password": password}).status != http.client.FOUND:
+            raise NotSignedIn(email)
+
+    def _send(self, method: str, path: str, headers: dict[str, str], body: str) -> Answer:
+        where = urlsplit(self.url)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=self.timeout)
+        cookie = "; ".join(f"{name}={morsel.value}" for name, morsel in self.cookies.items())
+        try:
+            connection.request(method, path, body, {"Cookie": cookie, **headers})
+            answer = connection.getresponse()
+            for value in answer.headers.get_all("Set-Cookie", []):
+                self.cookies.load(value)
+            return Answer(answer.status, answer.headers.get("Location", ""), answer.read().decode())
+        finally:
+            connection.close()
+
+
+def insist(send: Callable[[], Answer], good: Sequence[int] = (200, 302, 422)) -> tuple[Answer, int]:
+    """Send until an answer comes; it and how many tries it took. The last answer, or status 0, when patience ends."""
+    until, tries, answer = time.monotonic() + PATIENCE, 0, Answer(0)
+    while time.monotonic() < until:
+        tries += 1
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answer = send()
+            if answer.status in good:
+                break
+        time.sleep(0.2)
+    return answer, tries
+
+
+def ask_for_backup(
+    visitor: Visitor, cluster: object, location: object, *, namespaces: Sequence[str] = NAMESPACES, prefix: str = "load"
+) -> Asked:
+    """*Back up now*, until it is answered."""
+    asked = Asked(uuid.uuid4(), f"{prefix}-{uuid.uuid4().hex[:10]}", time.monotonic())
+    fields = {
+        "name": asked.name,
+        "location": location,
+        "keep": "7",
+        "cluster_resources": "never",
+        "others": " ".join(namespaces),
+        "submission": asked.submission,
+    }
+    answer, asked.tries = insist(lambda: visitor.post(f"/clusters/{cluster}/backups/create/", fields))
+    asked.status, asked.answered = answer.status, time.monotonic()
+    return asked
+
+
+def ask_for_restore(visitor: Visitor, backup: object, target: object) -> Asked:
+    """*Restore* with its wizard: target, options, *Confirm Restore*; the draft is the submission."""
+    began = time.monotonic()
+    first, tries = insist(lambda: visitor.get(f"/backups/{backup}/restore/"), good=(302,))
+    draft = first.location.rstrip("/").rsplit("/", 2)[-2]
+    here = first.location.rstrip("/").rsplit("/", 1)[0]
+    asked = Asked(uuid.UUID(draft), "", began, tries)
+    steps: list[tuple[str, dict[str, object]]] = [
+        ("target", {"target": target}),
+        ("options", {"cluster_resources": "never", "existing_objects": "none"}),
+        ("review", {}),
+    ]
+    for slug, fields in steps:
+        answer, tries = insist(lambda slug=slug, fields=fields: visitor.post(f"{here}/{slug}/", fields))  # type: ignore[misc]
+        asked.tries += tries
+        asked.status = answer.status
+    asked.answered = time.monotonic()
+    return asked
+
+
+def pauses(seed: int, count: int, mean: float) -> list[float]:
+    """Seconds between one wish and the next, the same for the same seed."""
+    random_ = random.Random(seed)
+    return [random_.expovariate(1 / mean) for _ in range(count)]
