@@ -5,6 +5,13 @@ Imported by every worker before it forks, so that a job does not spend two secon
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import TypeVar
+
+from django.db import connection as database
+
 from backups.models import Backup, LocationCheck, Reading, Restore
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
@@ -12,38 +19,64 @@ from backups.reconcile import location as locations
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
 from backups.reconcile import results
-from console.lib.queue import job
-from workspaces.models import ClusterCheck
+from console.lib.queue import Job, job
+from console.lib.worker import HandBack
+from workspaces.models import ClusterCheck, Wish
+
+W = TypeVar("W", bound=Wish)
 
 
-@job
-def submit_backup(pk: str, attempt: int) -> None:
-    if backup := Backup.objects.claim(pk, attempt):
-        backups.submit(backup)
+def carries(model: type[W]) -> Callable[[Callable[[W], None]], Job]:
+    """Makes an entry point of what carries out a row of `model`."""
+
+    def entry_point(carry_out: Callable[[W], None]) -> Job:
+        @job
+        @wraps(carry_out)
+        def run(pk: str, attempt: int) -> None:
+            if wish := model.objects.claim(pk, attempt):
+                with handed_back(wish):
+                    carry_out(wish)
+
+        return run
+
+    return entry_point
 
 
-@job
-def submit_restore(pk: str, attempt: int) -> None:
-    if restore := Restore.objects.claim(pk, attempt):
-        restores.submit(restore)
+@contextmanager
+def handed_back(wish: Wish) -> Iterator[None]:
+    """Let go of the row when the worker must end before it is done with it."""
+    try:
+        yield
+    except HandBack:
+        if not database.in_atomic_block:
+            database.close()  # what was interrupted may be the connection itself
+        wish.hand_back()
+        raise
 
 
-@job
-def check_location(pk: str, attempt: int) -> None:
-    if check := LocationCheck.objects.claim(pk, attempt):
-        locations.check(check)
+@carries(Backup)
+def submit_backup(backup: Backup) -> None:
+    backups.submit(backup)
 
 
-@job
-def check_cluster(pk: str, attempt: int) -> None:
-    if check := ClusterCheck.objects.claim(pk, attempt):
-        clusters.check(check)
+@carries(Restore)
+def submit_restore(restore: Restore) -> None:
+    restores.submit(restore)
 
 
-@job
-def read(pk: str, attempt: int) -> None:
-    if reading := Reading.objects.claim(pk, attempt):
-        readings.read(reading)
+@carries(LocationCheck)
+def check_location(check: LocationCheck) -> None:
+    locations.check(check)
+
+
+@carries(ClusterCheck)
+def check_cluster(check: ClusterCheck) -> None:
+    clusters.check(check)
+
+
+@carries(Reading)
+def read(reading: Reading) -> None:
+    readings.read(reading)
 
 
 @job

@@ -58,6 +58,8 @@ def _environment(var: Path, host: str, port: int) -> dict[str, str]:
         "DRYDOCK_EMBEDDED_VALKEY": "false" if os.environ.get("REDIS_URL") else "true",
         "DRYDOCK_WITH_SANDBOX": "true" if os.environ.get("SANDBOX", "0") == "1" else "false",
         "STATIC_ROOT": str(var / "static"),
+        "WORKERS": os.environ.get("WORKERS", "2"),
+        "RECONCILERS": os.environ.get("RECONCILERS", "1"),
     }
 
 

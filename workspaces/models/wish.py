@@ -95,6 +95,11 @@ class Wish(models.Model):
         """Let go of the row; its next step is due in `seconds`."""
         self.write(due_at=timezone.now() + timedelta(seconds=seconds), message=message)
 
+    def hand_back(self) -> None:
+        """Let go of the row before its work is done, whatever was written meanwhile: its next step is due at once."""
+        held = type(self)._default_manager.filter(pk=self.pk, attempt=self.attempt, due_at__isnull=False)
+        held.exclude(state__in=self.terminal).update(due_at=timezone.now())
+
     @property
     def is_hopeless(self) -> bool:
         """Whether enough workers have died or run out of time over it."""

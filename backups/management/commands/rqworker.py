@@ -18,4 +18,5 @@ class Command(rqworker.Command):
         import backups.storage.s3  # noqa: F401 - what a job needs is imported here, once, SDKs included
 
         options["serializer"] = "rq.serializers.JSONSerializer"
+        options["worker_class"] = "console.lib.worker.OrderlyWorker"
         super().handle(*args, **options)  # type: ignore[no-untyped-call]

@@ -1,0 +1,149 @@
+"""What every campaign needs: a whole console on the real sandbox, somebody who kills, and judges who hold every accepted
+wish against its row and against the API servers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+
+from bench import mainjob, stack
+from bench.compare import open_cluster
+from bench.faults.load import Asked, Visitor
+from bench.report import Report
+from sandbox.state import State, read_state
+
+if TYPE_CHECKING:
+    from backups.models import VeleroWish
+
+VELERO = "velero"
+# What can be killed, by the words in its command line. Killing a worker hits its parent or the child with the job.
+WEB, WORKER, RECONCILER = ("gunicorn",), ("rqworker", "commands"), ("manage.py reconcile",)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running console with both clusters, a location and a workspace registered."""
+
+    var: Path
+    url: str
+    fleet: mainjob.Fleet
+
+    @property
+    def state(self) -> State:
+        found = read_state(self.var / "sandbox")
+        assert found is not None
+        return found
+
+    def visitor(self) -> Visitor:
+        """A new browser, signed in as the tenant admin."""
+        visitor = Visitor(self.url)
+        visitor.sign_in(stack.EMAIL, stack.password(self.var))
+        return visitor
+
+    def objects(self, plural: str) -> list[dict[str, Any]]:
+        """All Velero objects of a kind in both clusters, past the console."""
+        from backups.velero import names
+
+        found = []
+        for cluster in self.state.clusters.values():
+            with open_cluster(cluster.kubeconfig) as connection:
+                found += list(connection.list(names.path(plural, VELERO)))
+        return found
+
+
+@contextlib.contextmanager
+def real_site(extra: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """Everything real, in a folder that is thrown away, with the history of every wish noted from the start."""
+    with tempfile.TemporaryDirectory(prefix="drydock-faults-") as folder:
+        var = Path(folder)
+        os.environ.update(stack.environment(var, 0) | dict(extra or {}))
+        with stack.sandbox(var), stack.console(var, extra) as url:
+            yield settled_in(var, url)
+
+
+def settled_in(var: Path, url: str) -> Site:
+    """Register the sandbox in a console that has just come up."""
+    django.setup()
+    from bench.faults import history
+
+    history.install()
+    return Site(var, url, mainjob.register(mainjob.wait_for_sandbox()))
+
+
+class Killer(threading.Thread):
+    """SIGKILLs one process after another, at random instants, the same ones for the same seed."""
+
+    def __init__(self, var: Path, seed: int, count: int, mean: float, kinds: Sequence[tuple[str, ...]]) -> None:
+        super().__init__(name="killer", daemon=True)
+        self.var, self.count, self.mean, self.kinds = var, count, mean, kinds
+        self.random = random.Random(seed)
+        self.killed: Counter[str] = Counter()
+
+    def run(self) -> None:
+        while self.killed.total() < self.count:
+            time.sleep(self.random.expovariate(1 / self.mean))
+            kind = self.random.choice(self.kinds)
+            if pids := sorted(stack.processes_of(self.var, *kind)):
+                stack.kill(self.random.choice(pids))
+                self.killed[" ".join(kind)] += 1
+
+
+def at_once(jobs: Sequence[Any], hands: int) -> list[Asked]:
+    """Let several people work through `jobs`, which are callables without arguments."""
+    with ThreadPoolExecutor(hands, thread_name_prefix="person") as people:
+        return [done.result() for done in [people.submit(job) for job in jobs]]
+
+
+def settle(seconds: float) -> list[VeleroWish]:
+    """Wait until every wish has ended; those that have not after `seconds`."""
+    from bench.faults import history
+
+    until = time.monotonic() + seconds
+    while open_ := [wish for wish in history.wishes() if wish.is_open]:
+        if time.monotonic() > until:
+            return open_
+        time.sleep(0.5)
+    return []
+
+
+def judge(report: Report, site: Site, asked: Sequence[Asked], seconds: float = 120) -> None:
+    """I1, I2, I4, I6, I8: what was accepted is there once, has ended, and is what the cluster says; else its story."""
+    from backups.velero import names
+    from bench.faults import history
+
+    stuck = settle(seconds)
+    objects = [*site.objects("backups"), *site.objects("restores")]
+    made = Counter(label for one in objects if (label := one["metadata"].get("labels", {}).get(names.REQUEST)))
+    accepted = [one for one in asked if one.accepted]
+    rows = {wish.submission: wish for wish in history.wishes()}
+    lost = [one for one in accepted if one.submission not in rows]
+    wrong = [wish for wish in rows.values() if wish not in stuck and made[str(wish.pk)] != _wanted(wish)]
+    report.say("not_answered", len(asked) - len(accepted), "= 0", n=len(asked))
+    report.say("lost", len(lost) + sum(made[str(w.pk)] < _wanted(w) for w in wrong), "= 0", n=len(accepted))
+    report.say("duplicate", sum(made[str(wish.pk)] > _wanted(wish) for wish in wrong), "= 0", n=len(objects))
+    report.say("stuck", len(stuck), "= 0", n=len(rows))
+    failed = [wish for wish in rows.values() if wish not in stuck and wish.state != "completed"]
+    report.say("not_completed", len(failed), "= 0", n=len(rows))
+    report.say("backward_steps", len(history.backward()), "= 0", n=len(history.steps()))
+    for wish in [*stuck, *wrong, *failed][:10]:
+        print(history.story(wish), flush=True)
+    for one in lost[:10]:
+        print(f"  accepted and lost: {one}", flush=True)
+
+
+def _wanted(wish: VeleroWish) -> int:
+    """How many objects a wish may lead to: one, none when it was refused."""
+    return 0 if wish.state in ("rejected", "canceled") else 1
