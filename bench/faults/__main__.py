@@ -6,7 +6,9 @@ import sys
 
 from bench.checks import run
 
-CHECKS: dict[str, str] = {}
+CHECKS = {
+    "R1": "bench.faults.kills",
+}
 
 if __name__ == "__main__":
     sys.exit(run(CHECKS))

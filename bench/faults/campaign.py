@@ -1,5 +1,5 @@
-"""What every campaign needs: a whole console on the real sandbox, somebody who kills, and judges who hold every accepted
-wish against its row and against the API servers.
+"""What every campaign needs: a whole console on the real sandbox, somebody who kills, and a judge who holds every
+accepted wish against its row and against the API servers.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ def steps(wish: VeleroWish | None = None) -> list[Step]:
     """All that was noted, oldest first; of one row if given."""
     where, values = ("WHERE wish = %s", [_key(wish)]) if wish else ("", [])
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT CAST(at AS text), {_COLUMNS} FROM campaign_history {where} ORDER BY n", values)  # noqa: S608
+        cursor.execute(f"SELECT CAST(at AS text), {_COLUMNS} FROM campaign_history {where} ORDER BY n", values)
         return [Step(*row) for row in cursor.fetchall()]
 
 

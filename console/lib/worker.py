@@ -1,8 +1,8 @@
 """The worker process: RQ's own, with an orderly end. Beside `queue`, the only place that knows `rq`.
 
-At SIGTERM a worker takes no more jobs and finishes the one it has. What is not finished within `FINISH_WITHIN` is handed
-back: the job is interrupted wherever it is, its row is due at once, and another worker looks into the cluster before it
-repeats anything. So a worker has ended 10 seconds after SIGTERM, whatever its job is doing.
+At SIGTERM a worker takes no more jobs and finishes the one it has. What is not finished within `FINISH_WITHIN` is
+handed back: the job is interrupted wherever it is, its row is due at once, and another worker looks into the cluster
+before it repeats anything. So a worker has ended 10 seconds after SIGTERM, whatever its job is doing.
 """
 
 from __future__ import annotations
