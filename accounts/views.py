@@ -33,7 +33,7 @@ def login(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         if form.is_valid():
             return _signed_in(request, form, following)
-        signin.record_refused_sign_in(request.POST.get("username", ""))
+        signin.record_refused_sign_in(form.cleaned_data.get("username", ""))
     return render(request, "accounts/login.html", {"form": form, "next": following})
 
 

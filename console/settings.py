@@ -52,6 +52,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "console.lib.middleware.RequestIdMiddleware",
+    "console.lib.middleware.StorableMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -95,9 +96,10 @@ SQLITE_OPTIONS: dict[str, Any] = {
 DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR / 'drydock.sqlite3'}")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
-else:
-    DATABASES["default"].setdefault("CONN_MAX_AGE", 60)
-    DATABASES["default"].setdefault("CONN_HEALTH_CHECKS", True)
+else:  # what the URL says goes before
+    kept = {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}  # a thread keeps its connection, asked before it is used
+    DATABASES["default"] = kept | DATABASES["default"]
+    DATABASES["default"]["OPTIONS"] = {"connect_timeout": 5, **DATABASES["default"].get("OPTIONS", {})}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default=f"unix://{VAR / 'valkey.sock'}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hmac
+import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -78,7 +79,7 @@ def _database_answers() -> bool:
         connection.ensure_connection()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError:
+    except (DatabaseError, InterfaceError):
         return False
     return True
 
@@ -127,6 +128,13 @@ def _rows() -> Iterator[Row]:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Leans on as little as it can: no session, no user, no database."""
-    body = render_to_string("500.html", {"reference": context.current().id})
-    return HttpResponse(body, status=500)
+    """Leans on as little as it can: no session, no user, no database. A database that is away is not a bug."""
+    away = _says_database_is_away(sys.exception())
+    body = render_to_string("503.html" if away else "500.html", {"reference": context.current().id})
+    return HttpResponse(body, status=503 if away else 500, headers={"Retry-After": "5"} if away else {})
+
+
+def _says_database_is_away(error: BaseException | None) -> bool:
+    """SQLite calls a table that is missing an operational error, too; that is a bug."""
+    bug = getattr(getattr(error, "__cause__", None), "sqlite_errorname", "") == "SQLITE_ERROR"
+    return isinstance(error, OperationalError | InterfaceError) and not bug

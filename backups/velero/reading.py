@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from console.lib.errors import clip
+from console.lib.text import storable
 
 LARGEST_COUNT = 2**31 - 1
 LONGEST_TEXT = 8_000
@@ -36,7 +37,7 @@ class Fields:
         if value is None:
             return ""
         if isinstance(value, str):
-            return storable(value)
+            return _cut(value)
         self._note(f"{path} is not text.")
         return ""
 
@@ -76,7 +77,7 @@ class Fields:
         if not isinstance(value, list):
             self._note(f"{path} is not a list.")
             return ()
-        texts = tuple(storable(item) for item in value[:LONGEST_LIST] if isinstance(item, str))
+        texts = tuple(_cut(item) for item in value[:LONGEST_LIST] if isinstance(item, str))
         if len(texts) != len(value):
             self._note(f"{path} holds something that is not text, or too much.")
         return texts
@@ -89,7 +90,7 @@ class Fields:
         if not isinstance(value, dict):
             self._note(f"{path} is not a mapping.")
             return {}
-        pairs = {storable(k): storable(v) for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}
+        pairs = {_cut(k): _cut(v) for k, v in value.items() if isinstance(k, str) and isinstance(v, str)}
         if len(pairs) != len(value):
             self._note(f"{path} holds something that is not text.")
         return pairs
@@ -120,12 +121,11 @@ def read_moment(value: object) -> datetime | None:
         return None
 
 
-def storable(text: str) -> str:
-    """`text` without NUL and lone surrogates, cut to a length a row can bear."""
-    clean = text[:LONGEST_TEXT].replace("\x00", "\ufffd")
-    return clean.encode("utf-8", "replace").decode("utf-8")
+def _cut(text: str) -> str:
+    """`text` such as a row can hold, cut to a length it can bear."""
+    return storable(text[:LONGEST_TEXT])
 
 
 def shown(text: str) -> str:
     """Foreign text for a message."""
-    return clip(storable(text))
+    return clip(text)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from backups.velero import names
 from backups.velero.objects import remove
-from backups.velero.reading import Fields, shown, storable
+from backups.velero.reading import Fields, shown
 from console.kube import paths
 from console.lib.errors import Missing
+from console.lib.text import storable
 
 # Until 1.15 a CSI backup restored elsewhere needed snapshot objects of the source cluster; 1.16 removed them from
 # backups (changelogs/CHANGELOG-1.16.md), and our way to another cluster builds on that.

@@ -13,6 +13,7 @@ from typing import Any
 from console.kube.connection import Connection, Object
 from console.kube.paths import core, custom
 from console.lib.errors import Missing, NotPermitted, Refused
+from console.lib.text import storable
 
 _DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
 _DEFAULT_SNAPSHOT_CLASS = "snapshot.storage.kubernetes.io/is-default-class"
@@ -232,7 +233,7 @@ def _mapping(value: Any) -> Object:
 
 def _text(mapping: Object, key: str) -> str:
     value = mapping.get(key)
-    return value if isinstance(value, str) else ""
+    return storable(value) if isinstance(value, str) else ""
 
 
 def _number(value: object) -> int:

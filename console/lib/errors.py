@@ -22,6 +22,8 @@ never carries a secret, and text that came from outside is cut by `clip`.
 
 from __future__ import annotations
 
+from console.lib.text import storable
+
 LONGEST_FOREIGN_TEXT = 400
 
 
@@ -99,6 +101,6 @@ class Busy(TryLater):
 
 
 def clip(text: object, longest: int = LONGEST_FOREIGN_TEXT) -> str:
-    """Foreign text on one line, cut to `longest` characters."""
-    line = " ".join(str(text).split())
+    """Foreign text on one line, cut to `longest` characters, such as any row can hold."""
+    line = " ".join(storable(str(text)).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

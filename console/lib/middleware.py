@@ -39,6 +39,21 @@ class RequestIdMiddleware:
         return response
 
 
+class StorableMiddleware:
+    """Takes NUL out of the query string and out of cookies: no person types one, and PostgreSQL refuses to look for it.
+
+    In posted forms every field refuses it by itself.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.META["QUERY_STRING"] = request.META.get("QUERY_STRING", "").replace("%00", "").replace("\x00", "")
+        request.COOKIES = {name: value.replace("\x00", "") for name, value in request.COOKIES.items()}
+        return self.get_response(request)
+
+
 class ViewerMiddleware:
     """Shows times in the signed-in person's zone."""
 

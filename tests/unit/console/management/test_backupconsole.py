@@ -21,6 +21,8 @@ from console.management.commands import backupconsole
 from tests.conftest import make_location
 from workspaces.models import Project
 
+pytestmark = pytest.mark.sqlite
+
 
 @pytest.fixture
 def var(settings: Settings, tmp_path: Path) -> Path:

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
 from backups.models import BackupLocation
@@ -182,9 +185,39 @@ def test_a_row_that_keeps_changing_is_said_and_not_claimed(
         rotated(settings)
 
 
-# The process is killed, for real: its own database file, SIGKILL in the middle, and a second run.
+# The process is killed, for real: SIGKILL in the middle, and a second run.
 
 ROWS = 1500
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The test's rows where another process finds them."""
+
+    url: str
+    database: BaseDatabaseWrapper
+
+    def query(self, sql: str, *parameters: str) -> list[tuple[Any, ...]]:
+        with self.database.cursor() as cursor:
+            cursor.execute(sql, parameters)
+            return list(cursor.fetchall())
+
+
+@contextmanager
+def _shared(tmp_path: Path) -> Iterator[Shared]:
+    """PostgreSQL's test database is there for everybody; SQLite's is in memory and is copied to a file."""
+    if connection.vendor == "postgresql":
+        url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+        yield Shared(url.geturl(), connection)
+        return
+    file = tmp_path / "drydock.sqlite3"
+    with closing(sqlite3.connect(file)) as copy:
+        connection.connection.backup(copy)
+        copy.execute("PRAGMA journal_mode=WAL")
+    other = connections.create_connection("default")
+    other.settings_dict = {**connections.settings["default"], "NAME": str(file)}
+    with closing(other):
+        yield Shared(f"sqlite:///{file}", other)
 
 
 @pytest.mark.slow
@@ -192,61 +225,47 @@ ROWS = 1500
 def test_killed_half_way_everything_opens_and_a_second_run_ends_it(
     project: Project, settings: Settings, tmp_path: Path
 ) -> None:
-    file = tmp_path / "drydock.sqlite3"
-    _fill(project, file)
-    with _start(tmp_path, file, "--batch=5") as process:
-        assert _wait_for_progress(file, process)
-        process.send_signal(signal.SIGKILL)
-    half = _sealed_with_new(file)
-    assert 0 < half < ROWS, f"killed at {half} of {ROWS}: not half-way"
-    assert _readable(file, [NEW, OLD]) == ROWS
-    assert _readable(file, [NEW]) == half  # control: the rest still needs the old key
-    with _start(tmp_path, file) as second:
-        printed, _ = second.communicate(timeout=ENDS_BEFORE)
-    assert second.returncode == 0
-    assert f"{ROWS - half} sealed again, {half} current already" in printed
-    assert _readable(file, [NEW]) == ROWS
-
-
-def _fill(project: Project, file: Path) -> None:
     ClusterCheck.objects.bulk_create([ClusterCheck(project=project, kubeconfig=KUBECONFIG) for _ in range(ROWS)])
-    with closing(sqlite3.connect(file)) as copy:
-        connection.connection.backup(copy)
-        copy.execute("PRAGMA journal_mode=WAL")
+    with _shared(tmp_path) as shared:
+        with _start(tmp_path, shared, "--batch=5") as process:
+            assert _wait_for_progress(shared, process)
+            process.send_signal(signal.SIGKILL)
+        half = _sealed_with_new(shared)
+        assert 0 < half < ROWS, f"killed at {half} of {ROWS}: not half-way"
+        assert _readable(shared, [NEW, OLD]) == ROWS
+        assert _readable(shared, [NEW]) == half  # control: the rest still needs the old key
+        with _start(tmp_path, shared) as second:
+            printed, _ = second.communicate(timeout=ENDS_BEFORE)
+        assert second.returncode == 0
+        assert f"{ROWS - half} sealed again, {half} current already" in printed
+        assert _readable(shared, [NEW]) == ROWS
 
 
-def _start(home: Path, file: Path, *arguments: str) -> subprocess.Popen[str]:
-    own = {"DRYDOCK_VAR": str(home), "DATABASE_URL": f"sqlite:///{file}", "CONSOLE_KEYS": f"{NEW},{OLD}"}
+def _start(home: Path, shared: Shared, *arguments: str) -> subprocess.Popen[str]:
+    own = {"DRYDOCK_VAR": str(home), "DATABASE_URL": shared.url, "CONSOLE_KEYS": f"{NEW},{OLD}"}
     command = [sys.executable, "manage.py", "rotatekeys", "--skip-checks", *arguments]  # checks import the SDKs: 2 s
     return subprocess.Popen(command, cwd=CHECKOUT, env=os.environ | own, stdout=subprocess.PIPE, text=True)
 
 
-def _wait_for_progress(file: Path, process: subprocess.Popen[str]) -> bool:
+def _wait_for_progress(shared: Shared, process: subprocess.Popen[str]) -> bool:
     until = time.monotonic() + ENDS_BEFORE
     while time.monotonic() < until and process.poll() is None:
-        if _sealed_with_new(file):
+        if _sealed_with_new(shared):
             return True
         time.sleep(0.02)
     return False
 
 
-def _rows(file: Path) -> list[tuple[str, str]]:
-    with closing(sqlite3.connect(file, timeout=20)) as database:
-        return database.execute("SELECT id, kubeconfig FROM workspaces_clustercheck").fetchall()
+def _sealed_with_new(shared: Shared) -> int:
+    query = "SELECT count(*) FROM workspaces_clustercheck WHERE kubeconfig LIKE %s"
+    return int(shared.query(query, f"v1.{KeyRing([NEW]).newest}.%")[0][0])
 
 
-def _sealed_with_new(file: Path) -> int:
-    newest = KeyRing([NEW]).newest
-    with closing(sqlite3.connect(file, timeout=20)) as database:
-        query = "SELECT count(*) FROM workspaces_clustercheck WHERE kubeconfig LIKE ?"
-        return int(database.execute(query, [f"v1.{newest}.%"]).fetchone()[0])
-
-
-def _readable(file: Path, keys: list[str]) -> int:
+def _readable(shared: Shared, keys: list[str]) -> int:
     ring, column = KeyRing(keys), ClusterCheck._meta.get_field("kubeconfig")
     assert isinstance(column, EncryptedJSONField)
     opened = 0
-    for pk, text in _rows(file):
+    for pk, text in shared.query("SELECT id, kubeconfig FROM workspaces_clustercheck"):
         row = ClusterCheck(pk=ClusterCheck._meta.pk.to_python(pk))
         try:
             opened += b"planted" in ring.open(text, column.place(row))
