@@ -70,8 +70,19 @@ def real_site(extra: Mapping[str, str] | None = None) -> Iterator[Site]:
     with tempfile.TemporaryDirectory(prefix="drydock-faults-") as folder:
         var = Path(folder)
         os.environ.update(stack.environment(var, 0) | dict(extra or {}))
-        with stack.sandbox(var), stack.console(var, extra) as url:
+        with stack.sandbox(var), stack.console(var, extra) as url, logs_on_failure(var):
             yield settled_in(var, url)
+
+
+@contextlib.contextmanager
+def logs_on_failure(var: Path) -> Iterator[None]:
+    """Show the end of every log when the campaign breaks off: its folder will be gone."""
+    try:
+        yield
+    except BaseException:
+        for log in sorted((var / "log").glob("*.log")):
+            print(f"── the end of {log.name}\n{log.read_text()[-2000:]}", flush=True)
+        raise
 
 
 def settled_in(var: Path, url: str) -> Site:
