@@ -195,6 +195,8 @@ class Backup(VeleroWish):
     include_disks = models.BooleanField("include all disks", default=True)
     keep_for = models.DurationField("period until expiry")
     expires_at = models.DateTimeField(null=True, blank=True)
+    queue_position = models.PositiveIntegerField(default=0)  # among those that wait in this cluster, from 1; 0: none
+    size = models.PositiveBigIntegerField(null=True, blank=True)  # bytes of its own files in the bucket; None: unknown
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,7 +1,7 @@
 """The reconciler: one long-lived process, or several that share the clusters by leases in the database.
 
 Every round, in this order:
-1. Renew the leases on this process's clusters; take those whose reconciler is gone.
+1. Renew the leases on this process's share of the clusters; take those whose reconciler is gone.
 2. Watch clusters that have open rows; let go of the others; list the idle ones every 45 seconds.
 3. Write what the watches heard into the rows, as it arrives.
 4. Drive again every row whose next step is due and that nobody holds.
@@ -36,7 +36,7 @@ from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue, reachable
 from workspaces.actions.kubeconfig import purge_tried
 from workspaces.connections import access_to, note_seen, note_unreachable
-from workspaces.models import Cluster, ClusterCheck, Overtaken, Wish
+from workspaces.models import Cluster, ClusterCheck, Overtaken, Presence, Wish
 from workspaces.models.cluster import ClusterState
 from workspaces.wizard import purge_drafts
 
@@ -93,7 +93,7 @@ class Reconciler:
         self._write(until=time.monotonic() + ROUND)
 
     def _upkeep(self) -> None:
-        Cluster.objects.lease_watch(self.holder, LEASE)
+        Cluster.objects.lease_watch(self.holder, LEASE, alive=Presence.objects.announce(self.holder, LEASE))
         self._let_go_of_old_places()
         observation.flag_not_picked_up()
         observation.end_orphans()
@@ -153,7 +153,8 @@ class Reconciler:
         for watcher in self.watchers.values():
             watcher.stopping.set()
         self.lookers.shutdown(wait=False, cancel_futures=True)
-        Cluster.objects.filter(watched_by=self.holder).update(watched_until=None, watched_by="")
+        Cluster.objects.let_go_of_watch(self.holder)
+        Presence.objects.leave(self.holder)
 
 
 def place_of(cluster: Cluster) -> Place | None:
@@ -208,11 +209,12 @@ def sweep() -> None:
 
 
 def send_reading_of_results() -> None:
-    """Have the warnings and errors read of what has ended with some."""
-    since = timezone.now() - READ_RESULTS_WITHIN
-    for model in observation.KINDS.values():
+    """Have the size read of backups that have ended, and the warnings and errors of what has ended with some."""
+    since, troubled = timezone.now() - READ_RESULTS_WITHIN, Q(errors__gt=0) | Q(warnings__gt=0)
+    worth = {Backup: troubled | Q(started_at__isnull=False), Restore: troubled}
+    for model, condition in worth.items():
         ended = model._default_manager.filter(results__isnull=True, finished_at__gt=since, state__in=lifecycle.TERMINAL)
-        for wish in ended.filter(Q(errors__gt=0) | Q(warnings__gt=0))[:20]:
+        for wish in ended.filter(condition)[:20]:
             enqueue("backups.jobs.read_results", wish.pk, wish.attempt, queue="interactive")
 
 

@@ -107,7 +107,7 @@ def _values(report: Report) -> dict[str, Any]:
     if report.phase not in NOT_PICKED_UP:
         values["message"] = ""
     if isinstance(report, BackupReport):
-        values["expires_at"] = report.expires_at
+        values |= {"expires_at": report.expires_at, "queue_position": report.queue_position}
     if state in TERMINAL:
         values["message"] = outcome(report)
     return values

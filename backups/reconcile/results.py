@@ -1,5 +1,6 @@
-"""Warnings and errors of a finished backup or restore: read from the bucket once, kept in the row.
+"""What a finished backup or restore left in the bucket: looked at once, kept in the row.
 
+A backup's `size` is that of its own folder: the objects' descriptions, the log, the lists. Volume data lies elsewhere.
 `results` in the row: {"entries": [{"severity", "namespace", "text", "sentence", "remedy", "count"}], "unread": text}.
 `namespace` is empty for cluster-scoped objects; `sentence` is empty where the text speaks for itself.
 """
@@ -23,12 +24,30 @@ LARGEST = 4 * 1024 * 1024
 
 
 def read(wish: Backup | Restore) -> None:
-    """Fill `results`. What cannot be read is said, and not tried again."""
+    """Fill `results`, and `size` of a backup. What cannot be read is said, and not tried again."""
+    found: dict[str, Any] = {"results": _results(wish)}
+    if isinstance(wish, Backup):
+        found["size"] = _size(wish)
+    type(wish)._default_manager.filter(pk=wish.pk).update(**found)
+
+
+def _results(wish: Backup | Restore) -> dict[str, Any]:
+    if not wish.errors and not wish.warnings:
+        return {"entries": [], "unread": ""}
     try:
-        results = {"entries": entries(_document(wish)), "unread": ""}
+        return {"entries": entries(_document(wish)), "unread": ""}
     except ConsoleError as error:
-        results = {"entries": [], "unread": error.sentence()}
-    type(wish)._default_manager.filter(pk=wish.pk).update(results=results)
+        return {"entries": [], "unread": error.sentence()}
+
+
+def _size(backup: Backup) -> int | None:
+    """Bytes below the backup's folder; None when they cannot be counted."""
+    try:
+        placed = place_of(backup)
+        folder = storage.backup_folder(placed.prefix, backup.object_name)
+        return storage.size_below(target_in(placed), folder, outbound.policy())
+    except ConsoleError:
+        return None
 
 
 def _document(wish: Backup | Restore) -> Any:

@@ -36,6 +36,7 @@ from backups.storage.reading import (
     open_gzip_lines,
     read_gzip_json,
     read_object,
+    size_below,
 )
 from backups.storage.target import StorageTarget
 
@@ -63,4 +64,5 @@ __all__ = [
     "restore_log_key",
     "restore_resource_list_key",
     "restore_results_key",
+    "size_below",
 ]

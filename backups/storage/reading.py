@@ -12,9 +12,11 @@ from backups.storage.store import Body, opened
 from backups.storage.target import StorageTarget
 from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.addresses import AddressPolicy
+from console.lib.errors import Refused
 
 CHUNK = 64 * 1024
 LONGEST_LINE = 16 * 1024
+MOST_PAGES = 20
 LARGEST_METADATA = 4 * 1024 * 1024
 LARGEST_LIST = 32 * 1024 * 1024
 _GZIP = 31  # zlib's window bits for a gzip stream
@@ -104,6 +106,19 @@ def anything_below(target: StorageTarget, prefix: str, policy: AddressPolicy) ->
     """Whether an object lies below `prefix` (a folder of `layout.py`): a backup is deleted only when none does."""
     with opened(target, policy) as store:
         return bool(store.list(prefix, limit=1).keys)
+
+
+def size_below(target: StorageTarget, prefix: str, policy: AddressPolicy) -> int:
+    """Bytes of all objects below `prefix`. Raises: Refused (more than `MOST_PAGES` pages), what storage raises."""
+    size, after = 0, ""
+    with opened(target, policy) as store:
+        for _ in range(MOST_PAGES):
+            page = store.list(prefix, after=after)
+            size += page.size
+            if not page.more or not page.keys:
+                return size
+            after = page.keys[-1]
+    raise Refused(f"More than {MOST_PAGES} pages of objects lie below {prefix}.")
 
 
 def _chunks(body: Body) -> Iterator[bytes]:

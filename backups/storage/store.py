@@ -17,10 +17,14 @@ READ_ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class Listing:
-    """One page. `folders` end with a slash; `region` is the bucket's as the store says it, empty when it does not."""
+    """One page. `folders` end with a slash; `size` is that of all `keys` together, in bytes.
+
+    `region` is the bucket's as the store says it, empty when it does not.
+    """
 
     keys: tuple[str, ...]
     folders: tuple[str, ...]
+    size: int = 0
     region: str = ""
     more: bool = False
 

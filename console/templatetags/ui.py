@@ -103,6 +103,28 @@ def badge(state: object, label: str = "", title: str = "") -> SafeString:
     )
 
 
+@register.simple_tag
+def wish_badge(wish: Any) -> SafeString:
+    """The badge of a backup or restore, with its place in Velero's queue while it waits there."""
+    return badge(wish.state, wish_label(wish), wish.message)
+
+
+@register.filter
+def wish_label(wish: Any) -> str:
+    """`Queued, 3rd in line`; the state's word where there is no queue."""
+    position = getattr(wish, "queue_position", 0) if wish.state == "submitted" else 0
+    place = f", {ordinal(position)} in line" if position else ""
+    return look(wish.state).label + place
+
+
+def ordinal(position: int) -> str:
+    """`next`, `2nd`, `3rd`, `4th`, `11th`, `21st`."""
+    if position == 1:
+        return "next"
+    ending = "th" if position % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    return f"{position}{ending}"
+
+
 @register.filter
 def state_label(state: object) -> str:
     """The word for a state, for sentences and data-announce."""

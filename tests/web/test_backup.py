@@ -20,6 +20,7 @@ from tests.conftest import make_cluster, make_location
 from workspaces.models import Cluster, Project
 
 pytestmark = pytest.mark.django_db
+UNKNOWN_SIZE = '<span class="muted">Unknown</span>'
 SECRETS = ("planted-kubeconfig-secret", "planted-storage-secret", "AKIAPLANTED")
 
 
@@ -105,6 +106,24 @@ def test_the_list_filters_searches_and_pages(
     assert alices.get(url + "?q=night-03").content.decode().count("data-announce") == 1
     assert alices.get(url + "?state=trouble").content.decode().count("data-announce") == 1
     assert "No backup matches" in alices.get(url + "?q=nothing-like-it").content.decode()
+
+
+def test_the_list_says_what_a_backup_holds(alices: Client, east: Cluster, store: BackupLocation) -> None:
+    url = f"/clusters/{east.pk}/backup-restore/"
+    make_backup(east, store, "some", namespaces=["shop", "intranet", "wiki", "mail"], include_disks=False, size=2048)
+    page = alices.get(url).content.decode()
+    assert "shop, intranet" in page and "+2</span>" in page and "No disks · cluster resources auto" in page
+    assert "2.0 KiB" in page and UNKNOWN_SIZE not in page
+    make_backup(east, store, "whole", include_disks=True, cluster_resources="never")
+    page = alices.get(url).content.decode()
+    assert "All namespaces" in page and "With disks · cluster resources never" in page
+    assert UNKNOWN_SIZE in page
+
+
+def test_a_place_in_the_queue_is_shown(alices: Client, east: Cluster, store: BackupLocation) -> None:
+    backup = make_backup(east, store, state=State.SUBMITTED, phase="Queued", queue_position=3, started_at=None)
+    for path in (f"/backups/{backup.pk}/", f"/clusters/{east.pk}/backup-restore/", f"/clusters/{east.pk}/"):
+        assert "Queued, 3rd in line" in alices.get(path).content.decode()
 
 
 def test_an_empty_list_says_what_to_do_first(alices: Client, east: Cluster) -> None:

@@ -175,3 +175,18 @@ def test_what_may_be_left_out_says_so() -> None:
 def test_a_tab_is_current_at_its_address_and_below(path: str, exact: bool, current: bool) -> None:
     shown = render("{% tab '/a/' 'A' exact=exact %}", request=SimpleNamespace(path=path), exact=exact)
     assert ('aria-current="page"' in shown) == current
+
+
+@pytest.mark.parametrize(
+    ("state", "position", "label"),
+    [
+        ("submitted", 0, "Queued"), ("submitted", 1, "Queued, next in line"), ("submitted", 2, "Queued, 2nd in line"),
+        ("submitted", 3, "Queued, 3rd in line"), ("submitted", 11, "Queued, 11th in line"),
+        ("submitted", 22, "Queued, 22nd in line"), ("submitted", 112, "Queued, 112th in line"),
+        ("running", 3, "Running"),
+    ],
+)  # fmt: skip
+def test_a_place_in_the_queue_is_said(state: str, position: int, label: str) -> None:
+    wish = SimpleNamespace(state=state, queue_position=position, message="")
+    assert ui.wish_label(wish) == label
+    assert f">{label}</span>" in ui.wish_badge(wish)

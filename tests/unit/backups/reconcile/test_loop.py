@@ -182,8 +182,10 @@ class TestResults:
             ({"errors": 1, "results": {"entries": []}}, False),
             ({"errors": 1, "state": State.RUNNING}, False),
             ({"errors": 1, "finished_at": "long ago"}, False),
+            ({"started_at": timezone.now()}, True),
+            ({"started_at": timezone.now(), "results": {"entries": []}}, False),
         ],
-        ids=["errors", "warnings", "none", "read already", "runs", "long ago"],
+        ids=["errors", "warnings", "none", "read already", "runs", "long ago", "size", "size read already"],
     )
     def test_whose_are_read(self, backup: Backup, sent: Sent, fields: dict[str, Any], sent_to: bool) -> None:
         values = {"state": State.PARTIALLY_FAILED, "finished_at": timezone.now()} | fields

@@ -47,6 +47,13 @@ def listed(wish: Backup, *raws: Json, began: datetime | None = None) -> None:
 
 
 class TestProgress:
+    def test_its_place_in_the_queue_is_kept_while_it_has_one(self, backup: Backup) -> None:
+        for position in (3, 2):
+            changed(backup, object_of(backup, phase="Queued", queuePosition=position))
+            assert (fresh(backup).state, fresh(backup).queue_position) == (State.SUBMITTED, position)
+        changed(backup, object_of(backup, phase="InProgress"))
+        assert fresh(backup).queue_position == 0
+
     def test_from_new_to_completed(self, backup: Backup) -> None:
         changed(backup, object_of(backup, phase="InProgress", progress={"itemsBackedUp": 3, "totalItems": 10}))
         row = fresh(backup)

@@ -28,10 +28,11 @@ from backups.storage import (
     read_object,
     reading,
     s3,
+    size_below,
 )
 from backups.storage.trouble import Kind, StoreError, Trouble, console_error, sentences
 from console.lib.errors import BadInput, ConsoleError, Missing, NotPermitted, Refused, SignInRefused, Unreachable
-from tests.unit.backups.storage.answers import POLICY, Answer, error, served, target
+from tests.unit.backups.storage.answers import LISTING, POLICY, Answer, error, served, target
 
 
 class Bytes:
@@ -304,3 +305,32 @@ def test_the_certificate_leaves_nothing_on_disk(tmp_path: Path, monkeypatch: pyt
     finally:
         watching = False
     assert opened == []
+
+
+def sized_page(keys: list[str], *, more: bool) -> Answer:
+    contents = "".join(f"<Contents><Key>{key}</Key><Size>700</Size></Contents>" for key in keys)
+    body = LISTING.replace(">false<", f">{str(more).lower()}<").replace("</List", f"{contents}</List")
+    return Answer(200, body.encode())
+
+
+class TestSize:
+    def test_all_pages_are_added_up(self) -> None:
+        def answer(_: str, path: str) -> Answer:
+            return (
+                sized_page(["p/c"], more=False)
+                if "start-after=p%2Fb" in path
+                else sized_page(["p/a", "p/b"], more=True)
+            )
+
+        with served(answer) as (url, seen):
+            assert size_below(target(url), "p/", POLICY) == 2100
+        assert len(seen) == 2 and "prefix=p%2F" in seen[0]
+
+    def test_nothing_there_is_nothing(self) -> None:
+        with served(lambda *_: sized_page([], more=False)) as (url, _):
+            assert size_below(target(url), "p/", POLICY) == 0
+
+    def test_a_folder_without_end_is_given_up(self) -> None:
+        with served(lambda *_: sized_page(["p/a"], more=True)) as (url, seen), pytest.raises(Refused, match="pages"):
+            size_below(target(url), "p/", POLICY)
+        assert len(seen) == reading.MOST_PAGES
