@@ -2,7 +2,8 @@
 
 from workspaces.models.cluster import Cluster, ClusterCheck
 from workspaces.models.draft import Draft
+from workspaces.models.presence import Presence
 from workspaces.models.project import Project, Workspace
 from workspaces.models.wish import Overtaken, Wish, WishQuerySet
 
-__all__ = ["Cluster", "ClusterCheck", "Draft", "Overtaken", "Project", "Wish", "WishQuerySet", "Workspace"]
+__all__ = ["Cluster", "ClusterCheck", "Draft", "Overtaken", "Presence", "Project", "Wish", "WishQuerySet", "Workspace"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
@@ -40,16 +40,28 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         """Clusters that are not deregistered."""
         return self.filter(deregistered_at=None)
 
-    def free_to_watch(self, holder: str) -> Self:
-        """Clusters this reconciler may watch: its own, and those whose watcher's lease ran out."""
-        return self.registered().filter(
-            Q(watched_by=holder) | Q(watched_until__isnull=True) | Q(watched_until__lt=timezone.now())
+    def lease_watch(self, holder: str, seconds: float, alive: int = 1) -> int:
+        """Take or renew the watch over this reconciler's share of the clusters, one of `alive` equal ones.
+
+        What it has beyond its share it gives up, for others to take. Returns how many it watches now.
+        """
+        until = timezone.now() + timedelta(seconds=seconds)
+        share = -(-self.registered().count() // alive)
+        mine = self.registered().filter(watched_by=holder)
+        mine.filter(pk__in=mine.order_by("pk").values("pk")[share:]).update(watched_by="", watched_until=None)
+        held = mine.update(watched_until=until)
+        return held + self._take(holder, until, max(0, share - held))
+
+    def _take(self, holder: str, until: datetime, most: int) -> int:
+        """Of two that take the same cluster, one finds it free no more when it writes."""
+        free = self.registered().filter(Q(watched_until=None) | Q(watched_until__lt=timezone.now()))
+        return free.filter(pk__in=free.order_by("pk").values("pk")[:most]).update(
+            watched_by=holder, watched_until=until
         )
 
-    def lease_watch(self, holder: str, seconds: float) -> int:
-        """Take or renew the watch over these clusters; how many were taken."""
-        until = timezone.now() + timedelta(seconds=seconds)
-        return self.free_to_watch(holder).update(watched_by=holder, watched_until=until)
+    def let_go_of_watch(self, holder: str) -> None:
+        """A reconciler that ends leaves its clusters to the others at once."""
+        self.filter(watched_by=holder).update(watched_until=None, watched_by="")
 
     def quiet_breaker(self) -> Self:
         """Clusters that are not being left alone after a failed connection."""

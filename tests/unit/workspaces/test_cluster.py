@@ -13,7 +13,7 @@ from tests.conftest import make_cluster
 from tests.unit.console.kube import kubeconfigs
 from workspaces.actions import cluster as actions
 from workspaces.actions.project import create_project
-from workspaces.models import Cluster, ClusterCheck, Project
+from workspaces.models import Cluster, ClusterCheck, Presence, Project
 from workspaces.models.cluster import STALE_AFTER, CheckState, ClusterState
 
 Sent = list[tuple[str, str, int, str]]
@@ -233,6 +233,25 @@ class TestRow:
         assert Cluster.objects.lease_watch("two", 30) == 1
         assert Cluster.objects.get(pk=west.pk).watched_by == "two"
         assert Cluster.objects.get(pk=east.pk).watched_by == "one"
+
+    def test_a_second_reconciler_gets_its_share(self, project: Project) -> None:
+        """The first gives up what is beyond its share; the second takes that and no more."""
+        for number in range(5):
+            make_cluster(project, f"harbor-{number}")
+        assert Cluster.objects.lease_watch("one", 30) == 5
+        assert Cluster.objects.lease_watch("one", 30, alive=2) == 3
+        assert Cluster.objects.lease_watch("two", 30, alive=2) == 2
+        assert Cluster.objects.lease_watch("one", 30, alive=2) == 3
+        Cluster.objects.let_go_of_watch("two")
+        assert Cluster.objects.lease_watch("one", 30) == 5
+
+    def test_who_is_alive(self, db: None) -> None:
+        assert Presence.objects.announce("one", 30) == 1
+        assert Presence.objects.announce("two", 30) == 2
+        Presence.objects.filter(holder="two").update(until=timezone.now() - timedelta(seconds=1))
+        assert Presence.objects.announce("one", 30) == 1
+        Presence.objects.leave("one")
+        assert not Presence.objects.exists()
 
     def test_a_deregistered_one_is_not_watched(self, alice: User, east: Cluster) -> None:
         Cluster.objects.lease_watch("one", 30)
