@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from django.db import connection as database
 
@@ -33,7 +33,7 @@ def carries(model: type[W]) -> Callable[[Callable[[W], None]], Job]:
         @job
         @wraps(carry_out)
         def run(pk: str, attempt: int) -> None:
-            if wish := model.objects.claim(pk, attempt):
+            if wish := cast(W | None, model.objects.claim(pk, attempt)):  # a manager does not know its model
                 with handed_back(wish):
                     carry_out(wish)
 

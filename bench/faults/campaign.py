@@ -53,14 +53,22 @@ class Site:
         visitor.sign_in(stack.EMAIL, stack.password(self.var))
         return visitor
 
-    def objects(self, plural: str) -> list[dict[str, Any]]:
-        """All Velero objects of a kind in both clusters, past the console."""
-        from backups.velero import names
+    def objects(self, plural: str) -> dict[str, list[dict[str, Any]]]:
+        """Velero's objects of a kind that carry a wish's label, by that label: in the wish's own cluster alone.
 
-        found = []
-        for cluster in self.state.clusters.values():
+        What a restore brought along into another cluster is the source's wish, and not counted twice.
+        """
+        from backups.velero import names
+        from workspaces.models import Cluster
+
+        found: dict[str, list[dict[str, Any]]] = {}
+        for name, cluster in self.state.clusters.items():
+            here = str(Cluster.objects.get(name=name).pk)
             with open_cluster(cluster.kubeconfig) as connection:
-                found += list(connection.list(names.path(plural, VELERO)))
+                for one in connection.list(names.path(plural, VELERO)):
+                    labels = one["metadata"].get("labels", {})
+                    if labels.get(names.CLUSTER) == here:
+                        found.setdefault(labels[names.REQUEST], []).append(one)
         return found
 
 
@@ -132,29 +140,39 @@ def settle(seconds: float) -> list[VeleroWish]:
 
 def judge(report: Report, site: Site, asked: Sequence[Asked], seconds: float = 120) -> None:
     """I1, I2, I4, I6, I8: what was accepted is there once, has ended, and is what the cluster says; else its story."""
-    from backups.velero import names
     from bench.faults import history
 
     stuck = settle(seconds)
-    objects = [*site.objects("backups"), *site.objects("restores")]
-    made = Counter(label for one in objects if (label := one["metadata"].get("labels", {}).get(names.REQUEST)))
-    accepted = [one for one in asked if one.accepted]
+    made = site.objects("backups") | site.objects("restores")
     rows = {wish.submission: wish for wish in history.wishes()}
-    lost = [one for one in accepted if one.submission not in rows]
-    wrong = [wish for wish in rows.values() if wish not in stuck and made[str(wish.pk)] != _wanted(wish)]
-    report.say("not_answered", len(asked) - len(accepted), "= 0", n=len(asked))
-    report.say("lost", len(lost) + sum(made[str(w.pk)] < _wanted(w) for w in wrong), "= 0", n=len(accepted))
-    report.say("duplicate", sum(made[str(wish.pk)] > _wanted(wish) for wish in wrong), "= 0", n=len(objects))
+    accepted = [one for one in asked if one.accepted]
+    lost = [wish for wish in rows.values() if len(made.get(str(wish.pk), [])) < _wanted(wish)]
+    doubled = [wish for wish in rows.values() if len(made.get(str(wish.pk), [])) > _wanted(wish)]
+    unlike = [wish for wish in rows.values() if wish not in lost and _disagrees(wish, made)]
+    failed = [wish for wish in rows.values() if wish.state != "completed" and wish not in stuck]
+    missing = [one for one in accepted if one.submission not in rows]
+    report.say("not_accepted", len(asked) - len(accepted), "= 0", n=len(asked))
+    report.say("lost", len(missing) + len(lost), "= 0", n=len(accepted))
+    report.say("duplicate", len(doubled) + len(made.keys() - {str(w.pk) for w in rows.values()}), "= 0", n=len(made))
     report.say("stuck", len(stuck), "= 0", n=len(rows))
-    failed = [wish for wish in rows.values() if wish not in stuck and wish.state != "completed"]
+    report.say("unlike_the_cluster", len(unlike), "= 0", n=len(rows))
     report.say("not_completed", len(failed), "= 0", n=len(rows))
     report.say("backward_steps", len(history.backward()), "= 0", n=len(history.steps()))
-    for wish in [*stuck, *wrong, *failed][:10]:
+    for wish in dict.fromkeys([*stuck, *lost, *doubled, *unlike, *failed]):
         print(history.story(wish), flush=True)
-    for one in lost[:10]:
-        print(f"  accepted and lost: {one}", flush=True)
+    for one in [*missing, *(one for one in asked if not one.accepted)]:
+        print(f"  {one}", flush=True)
 
 
 def _wanted(wish: VeleroWish) -> int:
     """How many objects a wish may lead to: one, none when it was refused."""
     return 0 if wish.state in ("rejected", "canceled") else 1
+
+
+def _disagrees(wish: VeleroWish, made: Mapping[str, list[dict[str, Any]]]) -> bool:
+    """Whether the row says something else than its object."""
+    from backups.lifecycle import state_of_phase
+
+    objects = made.get(str(wish.pk), [])
+    phases = [one.get("status", {}).get("phase", "") for one in objects]
+    return any(state_of_phase(phase) != wish.state for phase in phases)

@@ -42,24 +42,26 @@ def check(*, full: bool, seed: int) -> Report:
 def _wishes(site: Site, seed: int, count: int) -> list[Callable[[], Asked]]:
     """What people will ask for, one after another, each after a pause."""
     choose = random.Random(seed)
-    first = mainjob_backup(site)
+    source = _completed_backup(site)
     visitor = site.visitor()
     clusters = [site.fleet.east.pk, site.fleet.west.pk]
     jobs: list[Callable[[], Asked]] = []
     for pause in pauses(seed, count, HANDS * 1.0):
         target = choose.choice(clusters)
         if choose.random() < RESTORES:
-            jobs.append(partial(_after, pause, partial(ask_for_restore, visitor, first, target)))
+            jobs.append(partial(_after, pause, partial(ask_for_restore, visitor, source, target)))
         else:
             jobs.append(partial(_after, pause, partial(ask_for_backup, visitor, target, site.fleet.location.pk)))
     return jobs
 
 
-def mainjob_backup(site: Site) -> str:
-    """A completed backup to restore from."""
+def _completed_backup(site: Site) -> str:
+    """Something to restore from."""
+    from backups.models import Backup
     from bench import mainjob
 
-    return str(mainjob.back_up(site.fleet, "to-restore-from").pk)
+    asked = ask_for_backup(site.visitor(), site.fleet.east.pk, site.fleet.location.pk)
+    return str(mainjob.completed(mainjob.finished(Backup.objects.get(submission=asked.submission))).pk)
 
 
 def _after(seconds: float, act: Callable[[], Asked]) -> Asked:

@@ -22,12 +22,12 @@ class HandBack(BaseException):
     """The worker must end now. No `Exception`, so that nothing that explains failures takes it for one."""
 
 
-class OrderlyWorker(Worker):  # type: ignore[misc]  # RQ has no types
+class OrderlyWorker(Worker):
     """Finishes or hands back its job when it is told to end."""
 
     def handle_warm_shutdown_request(self) -> None:
         """Called in the signal handler of the parent process."""
-        super().handle_warm_shutdown_request()
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         for seconds, number in ((FINISH_WITHIN, signal.SIGUSR1), (END_WITHIN, signal.SIGKILL)):
             timer = threading.Timer(seconds, self._end_job, [number])
             timer.daemon = True
@@ -39,7 +39,7 @@ class OrderlyWorker(Worker):  # type: ignore[misc]  # RQ has no types
 
     def setup_work_horse_signals(self) -> None:
         """Called in the child process, before its job."""
-        super().setup_work_horse_signals()
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         signal.signal(signal.SIGUSR1, _hand_back)
 
 
