@@ -25,9 +25,10 @@ def check(*, full: bool, seed: int) -> Report:
     report = Report("R1", "kills of web, workers and reconcilers at random instants", full)
     count = 300 if full else 100
     with real_site({"RECONCILERS": "2"}) as site:
+        wishes = _wishes(site, seed, count)
         killer = Killer(site.var, seed, count, 1.0, [WEB, WORKER, RECONCILER])
         killer.start()
-        asked = at_once(_wishes(site, seed, count), HANDS)
+        asked = at_once(wishes, HANDS)
         killer.join()
         began = time.monotonic()
         judge(report, site, asked)
