@@ -113,6 +113,7 @@ class Refusal(Exception):
         self.body["code"] = code
 
 
+@cache
 def all_resources() -> dict[tuple[str, str, str], Resource]:
     """Every kind the fake knows, by (group, version, plural)."""
     found = {}
