@@ -2,18 +2,24 @@
 
 A message is a job's dotted name and `(pk, attempt)`, as JSON. It means "look at this row now", nothing more: Redis may
 lose it, deliver it twice or be away, and the reconciler drives the row again when its next step is due.
+
+A Redis that does not answer within `ANSWER_WITHIN` is left alone for `REST`: nobody's page or round waits for it again
+and again.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, Literal
 
 import structlog
 from django.db import transaction
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -24,6 +30,14 @@ log = structlog.get_logger(__name__)
 
 QueueName = Literal["interactive", "commands", "slow"]
 Job = Callable[[str, int], None]
+ANSWER_WITHIN = 1.0  # seconds
+REST = 1.0  # seconds
+
+
+class _Breaker:
+    """When this process asks Redis again, on the monotonic clock."""
+
+    until = 0.0
 
 
 def enqueue(job: str, pk: uuid.UUID, attempt: int, *, queue: QueueName = "commands") -> None:
@@ -36,20 +50,58 @@ def enqueue(job: str, pk: uuid.UUID, attempt: int, *, queue: QueueName = "comman
 
 
 def _send(job: str, pk: str, attempt: int, queue: QueueName, cause: str) -> None:
-    job_id = f"{job.rsplit('.', 1)[-1]}-{pk}-{attempt}"
+    job_id = f"{job.rsplit('.', 1)[-1]}-{pk}-{attempt}-{queue}"  # RQ keeps one message per id, whatever its queue
     try:
-        _open(queue).enqueue(job, pk, attempt, job_id=job_id, meta={"cause": cause}, result_ttl=0, failure_ttl=60)
+        with _opened(queue) as opened:
+            opened.enqueue(job, pk, attempt, job_id=job_id, meta={"cause": cause}, result_ttl=0, failure_ttl=60)
     except RedisError as error:
         log.warning("queue away, the reconciler will drive this row", job=job, pk=pk, reason=type(error).__name__)
 
 
-def _open(name: QueueName) -> Any:
-    """The RQ queue. Redis is asked once: the client's own retries would hold a page for ten seconds."""
+@contextmanager
+def _opened(name: QueueName) -> Iterator[Any]:
+    """The RQ queue. Redis is asked once: the client's own retries would hold a page for ten seconds.
+
+    Raises RedisError, at once while Redis is being left alone.
+    """
     import django_rq
 
+    if time.monotonic() < _Breaker.until:
+        raise RedisConnectionError("left alone for a moment")
     opened = django_rq.get_queue(name)
     opened.connection.set_retry(Retry(NoBackoff(), 0))
-    return opened
+    timeouts = {"socket_timeout": ANSWER_WITHIN, "socket_connect_timeout": ANSWER_WITHIN}
+    opened.connection.connection_pool.connection_kwargs.update(timeouts)
+    try:
+        yield opened
+    except RedisError:
+        _Breaker.until = time.monotonic() + REST
+        raise
+
+
+@contextmanager
+def alone(name: str, seconds: float) -> Iterator[bool]:
+    """Whether nobody else is in here under this name; after `seconds` somebody who died in here does not count.
+
+    A hint, as everything in Redis: while it is away, everybody is alone.
+    """
+    key = f"drydock:alone:{name}"
+    try:
+        with _opened("commands") as opened:
+            mine = bool(opened.connection.set(key, "", nx=True, px=int(seconds * 1000)))
+    except RedisError:
+        yield True
+        return
+    try:
+        yield mine
+    finally:
+        if mine:
+            _forget(key)
+
+
+def _forget(key: str) -> None:
+    with suppress(RedisError), _opened("commands") as opened:
+        opened.connection.delete(key)
 
 
 def job(function: Job) -> Job:
@@ -76,10 +128,19 @@ def _cause_of_this_job() -> str:
     return str(current.meta.get("cause", "")) if current else context.current().id
 
 
+def queue_of_this_job() -> str:
+    """The queue this job came through; empty outside a worker."""
+    from rq import get_current_job
+
+    current = get_current_job()
+    return str(current.origin) if current else ""
+
+
 def reachable() -> bool:
     """Whether Redis answers now."""
     try:
-        return bool(_open("commands").connection.ping())
+        with _opened("commands") as opened:
+            return bool(opened.connection.ping())
     except RedisError:
         return False
 
@@ -87,6 +148,11 @@ def reachable() -> bool:
 def depths(names: Sequence[QueueName] = ("interactive", "commands", "slow")) -> dict[str, int]:
     """Messages waiting in each queue; empty when Redis is away."""
     try:
-        return {name: int(_open(name).count) for name in names}
+        return {name: _depth(name) for name in names}
     except RedisError:
         return {}
+
+
+def _depth(name: QueueName) -> int:
+    with _opened(name) as opened:
+        return int(opened.count)

