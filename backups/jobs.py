@@ -12,13 +12,13 @@ from typing import TypeVar, cast
 
 from django.db import connection as database
 
-from backups.models import Backup, LocationCheck, Reading, Restore
+from backups.models import Backup, LocationCheck, Reading, Restore, VolumePreview
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
-from backups.reconcile import results
+from backups.reconcile import results, volumes
 from console.lib.queue import Job, job
 from console.lib.worker import HandBack
 from workspaces.models import ClusterCheck, Wish
@@ -77,6 +77,11 @@ def check_cluster(check: ClusterCheck) -> None:
 @carries(Reading)
 def read(reading: Reading) -> None:
     readings.read(reading)
+
+
+@carries(VolumePreview)
+def preview_volumes(preview: VolumePreview) -> None:
+    volumes.preview(preview)
 
 
 @job

@@ -276,3 +276,25 @@ class Reading(Wish):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.backup or self.restore}"
+
+
+class VolumePreview(Wish):
+    """What a backup would do with each volume of a cluster, looked up by a worker before the backup is asked for."""
+
+    tenant_path = "project__tenant"
+    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
+    job = "backups.jobs.preview_volumes"
+    most_attempts = 3
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    namespaces = models.JSONField(default=list, blank=True)  # empty: all
+    include_disks = models.BooleanField(default=True)
+    cluster_resources = models.CharField(max_length=10, choices=ClusterResources.choices, default=ClusterResources.AUTO)
+    plan = models.JSONField(default=dict, blank=True)  # see reconcile/volumes.py for the shape
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"volumes of {self.cluster}"

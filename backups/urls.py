@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from backups.views import backup, cluster, connection, location, log, project, register, restore, restore_wizard
+from backups.views import (
+    backup,
+    cluster,
+    connection,
+    location,
+    log,
+    project,
+    register,
+    restore,
+    restore_wizard,
+    volumes,
+)
 
 urlpatterns = [
     path("projects/<uuid:project>/", project.project_overview, name="project_overview"),
@@ -22,6 +33,7 @@ urlpatterns = [
     path("clusters/<uuid:cluster>/backup-restore/", backup.backup_list, name="cluster_backups"),
     path("clusters/<uuid:cluster>/backup-restore/restores/", restore.restore_list, name="cluster_restores"),
     path("clusters/<uuid:cluster>/backups/create/", backup.backup_create, name="backup_create"),
+    path("volume-previews/<uuid:preview>/", volumes.volume_preview, name="volume_preview"),
     path("backups/<uuid:backup>/", backup.backup_detail, name="backup_detail"),
     path("backups/<uuid:backup>/yaml/", backup.backup_yaml, name="backup_yaml"),
     path("backups/<uuid:pk>/log/", log.log, {"kind": "backup"}, name="backup_log"),

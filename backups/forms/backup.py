@@ -127,6 +127,12 @@ class BackupForm(NamespacesMixin):
         values = {name: self.cleaned_data[name] for name in taken}
         return values | {"keep_for": self._keep_for(), "namespaces": self.namespaces()}
 
+    def looked_up(self) -> dict[str, Any]:
+        """Keywords for `request_preview`, of a form that need not be complete."""
+        include_disks = bool(self.cleaned_data.get("include_disks"))
+        resources = self.cleaned_data.get("cluster_resources") or ClusterResources.AUTO
+        return {"namespaces": self.namespaces(), "include_disks": include_disks, "cluster_resources": resources}
+
     def _keep_for(self) -> timedelta:
         if self.cleaned_data["keep"] != OTHER_DATE:
             return timedelta(days=int(self.cleaned_data["keep"]))

@@ -27,9 +27,9 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from backups import lifecycle
-from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish
+from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import location as locations
-from backups.reconcile import location_draft, observation
+from backups.reconcile import location_draft, observation, volumes
 from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
@@ -57,6 +57,7 @@ WISHES: dict[type[Wish], QueueName] = {
     LocationCheck: "interactive",
     ClusterCheck: "interactive",
     Reading: "interactive",
+    VolumePreview: "interactive",
 }
 
 
@@ -205,6 +206,7 @@ def sweep() -> None:
     spool.sweep()
     purge_drafts()
     location_draft.purge_drafts()
+    volumes.purge_previews()
     purge_tried()
 
 

@@ -12,6 +12,8 @@
     rights     what the account in the kubeconfig must be allowed
     explain    Velero's words as sentences
     scope      what may never be backed up or restored
+    inventory  what in a cluster decides what becomes of its volumes
+    volumes    what a backup will do with each volume
     reading    reads any object without failing
     objects    what all kinds share
 

@@ -9,7 +9,7 @@ _WRITTEN = ("backups", "restores", "backupstoragelocations", "podvolumebackups",
 
 
 def needs(namespace: str) -> tuple[ResourceNeed, ...]:
-    """Rights in Velero's `namespace`, and the few reads outside it that the connection check makes."""
+    """Rights in Velero's `namespace`, and the reads outside it of the connection check and of `inventory`."""
     inside = [
         ResourceNeed(verb, resource, names.GROUP, namespace)
         for resource in _WRITTEN
@@ -20,8 +20,10 @@ def needs(namespace: str) -> tuple[ResourceNeed, ...]:
         ResourceNeed("get", "deployments", "apps", namespace),
         ResourceNeed("get", "daemonsets", "apps", namespace),
     ]
-    snapshots = [ResourceNeed(verb, "volumesnapshotlocations", names.GROUP, namespace) for verb in ("get", "create")]
+    places = "volumesnapshotlocations"
+    snapshots = [ResourceNeed(verb, places, names.GROUP, namespace) for verb in ("get", "list", "create")]
     outside = [ResourceNeed("get", "namespaces"), ResourceNeed("list", "namespaces")]
     classes = [ResourceNeed("list", "storageclasses", "storage.k8s.io"), ResourceNeed("list", "nodes")]
     classes += [ResourceNeed("list", "volumesnapshotclasses", "snapshot.storage.k8s.io")]
-    return (*inside, *secrets, *workloads, *snapshots, *outside, *classes)
+    volumes = [ResourceNeed("list", kind) for kind in ("persistentvolumes", "persistentvolumeclaims", "pods")]
+    return (*inside, *secrets, *workloads, *snapshots, *outside, *classes, *volumes)

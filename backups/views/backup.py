@@ -18,6 +18,7 @@ from backups.lifecycle import RESTORABLE
 from backups.models import Backup
 from backups.views.lists import listing
 from backups.views.results import grouped
+from backups.views.volumes import LOOK, look
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
 from console.lib.live import page_response
@@ -39,6 +40,8 @@ def backup_create(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> Http
     """*Backup now*: the form, then one wish."""
     here = _cluster(request, cluster, Verb.BACKUP_CREATE)
     form = BackupForm(here, request.POST or None)
+    if request.POST.get("do") == LOOK:
+        return look(request, here, form)
     if request.method == "POST" and form.is_valid():
         try:
             backup = request_backup(by=request.user, cluster=here, **form.asked())

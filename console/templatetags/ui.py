@@ -69,6 +69,11 @@ STATES: dict[str, Look] = {
     "starting": Look("Starting", "busy", "running", turning=True),
     "ready": Look("Ready", "ok", "passed"),
     "stopped": Look("Stopped", "quiet", "pause"),
+    "not_saved": Look("Not saved", "warn", "warning"),
+    "csi_snapshot": Look("CSI snapshot", "ok", "disk"),
+    "provider_snapshot": Look("Provider snapshot", "ok", "disk"),
+    "data_mover": Look("Snapshot, moved to the bucket", "ok", "disk"),
+    "files": Look("File-system backup", "ok", "file"),
     "denied": Look("Denied", "bad", "lock"),
     "done": Look("Done", "ok", "passed"),
 }

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from accounts.models import User
-from backups.models import BackupLocation
+from backups.models import BackupLocation, VolumePreview
 from backups.views.restore_wizard import RESTORE
 from tests.web.test_backup import make_backup
 from workspaces import wizard
@@ -48,9 +48,10 @@ def test_no_page_opens_a_connection(
     client.force_login(alice)
     backup = make_backup(east, store)
     draft = wizard.begin(RESTORE, owner=alice, project=east.project, backup=str(backup.pk)).split("/")[2]
+    preview = VolumePreview.objects.create(project=east.project, cluster=east, requested_by=alice)
     rows: dict[str, Any] = {
         "project": east.project_id, "cluster": east.pk, "location": store.pk, "backup": backup.pk, "pk": backup.pk,
-        "draft": draft, "step": "target",
+        "draft": draft, "step": "target", "preview": preview.pk,
     }  # fmt: skip
     visited = 0
     for route in routes():

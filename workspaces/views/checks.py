@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from workspaces.models import ClusterCheck
+from workspaces.models import ClusterCheck, Wish
 from workspaces.models.cluster import CheckState
 
 # In the order the worker takes them; tests hold them equal to its own.
@@ -53,5 +53,9 @@ def shown(check: ClusterCheck) -> ShownCheck:
         rest[0]["outcome"] = "running"
     if not check.is_open:
         rest = [step | {"outcome": "skipped"} for step in rest]
-    untaken = check.is_open and not check.attempt and timezone.now() - check.created_at > UNTAKEN_AFTER
-    return ShownCheck(check, [*check.steps, *rest], untaken)
+    return ShownCheck(check, [*check.steps, *rest], is_untaken(check))
+
+
+def is_untaken(wish: Wish) -> bool:
+    """Whether no worker took it within seconds."""
+    return wish.is_open and not wish.attempt and timezone.now() - wish.created_at > UNTAKEN_AFTER
