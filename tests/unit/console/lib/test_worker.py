@@ -1,0 +1,106 @@
+"""The worker outlives a Redis that is away or silent, says by its exit code when it cannot, and limits a job's time."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+from rq import Queue
+
+from console.lib import worker
+from console.lib.worker import OrderlyWorker, OutOfTime, limited
+from tests.fakes.proxy import Door, Proxy
+
+pytestmark = pytest.mark.slow
+
+
+class TestLimited:
+    def test_what_takes_too_long_is_interrupted_wherever_it_is(self) -> None:
+        began = time.monotonic()
+        with pytest.raises(OutOfTime), limited(0.05):
+            threading.Event().wait(5)
+        assert time.monotonic() - began < 1
+
+    def test_what_is_done_in_time_is_not(self) -> None:
+        with limited(0.05):
+            done = True
+        time.sleep(0.1)
+        assert done
+
+    def test_no_error_handling_swallows_it(self) -> None:
+        with pytest.raises(OutOfTime), limited(0.05), contextlib.suppress(Exception):
+            time.sleep(5)
+
+
+@pytest.fixture
+def door(valkey_socket: str) -> Iterator[Door]:
+    with Proxy() as proxy:
+        yield proxy.open(valkey_socket)
+
+
+class Working(threading.Thread):
+    """A worker behind a door, in a thread; `ended` is what it ended with."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(daemon=True)
+        self.client = redis.Redis.from_url(f"redis://127.0.0.1:{door.port}")
+        queue = Queue("commands", connection=self.client)
+        self.worker = OrderlyWorker([queue], connection=self.client)
+        self.worker._install_signal_handlers = lambda: None  # type: ignore[method-assign]  # not in a thread
+        self.worker.execute_job = lambda job, queue: self.done.append(job.id)  # type: ignore[method-assign]
+        self.done: list[str] = []
+        self.ended: object = None
+
+    def run(self) -> None:
+        try:
+            self.worker.work(logging_level="CRITICAL")
+        except SystemExit as end:
+            self.ended = end.code
+
+    def does(self, job_id: str, valkey_socket: str, seconds: float = 8) -> bool:
+        """Whether it does a job that is sent now."""
+        with redis.Redis(unix_socket_path=valkey_socket) as straight:
+            Queue("commands", connection=straight).enqueue("time.time", job_id=job_id)
+        until = time.monotonic() + seconds
+        while job_id not in self.done and time.monotonic() < until:
+            time.sleep(0.01)
+        return job_id in self.done
+
+
+@pytest.mark.parametrize("mode", ["reset", "refuse", "silent"])
+def test_a_redis_that_is_back_is_worked_for_again(
+    door: Door, valkey_socket: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "WAIT", 1)
+    monkeypatch.setattr(OrderlyWorker, "connection_timeout", 2)
+    working = Working(door)
+    working.start()
+    assert working.does("before", valkey_socket)
+    door.be(mode)  # type: ignore[arg-type]
+    time.sleep(1.3)  # the answer to its waiting is lost
+    door.be("pass")
+    assert working.does("after", valkey_socket)
+
+
+def test_a_worker_that_nobody_told_to_end_says_so_by_its_exit_code(door: Door, valkey_socket: str) -> None:
+    working = Working(door)
+    working.worker.execute_job = lambda job, queue: 1 / 0  # type: ignore[method-assign]
+    working.start()
+    working.does("broken", valkey_socket, seconds=0)
+    working.join(5)
+    assert "must be started again" in str(working.ended)
+
+
+def test_a_worker_that_was_told_to_end_ends_well(door: Door) -> None:
+    working = Working(door)
+    working.worker._shutdown_requested_date = object()
+    working.worker.dequeue_job_and_maintain_ttl = lambda *_: None  # type: ignore[method-assign]
+    working.start()
+    working.join(5)
+    assert working.ended is None
+    assert signal.getsignal(signal.SIGUSR2) is not None
