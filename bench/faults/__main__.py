@@ -8,6 +8,7 @@ from bench.checks import run
 
 CHECKS = {
     "R1": "bench.faults.kills",
+    "R2": "bench.faults.cells",
 }
 
 if __name__ == "__main__":

@@ -103,11 +103,15 @@ def settled_in(var: Path, url: str) -> Site:
 
 
 class Killer(threading.Thread):
-    """SIGKILLs one process after another, at random instants, the same ones for the same seed."""
+    """SIGKILLs one process after another, at random instants, the same ones for the same seed.
 
-    def __init__(self, var: Path, seed: int, count: int, mean: float, kinds: Sequence[tuple[str, ...]]) -> None:
+    `shares`: how often each kind is hit. A web process needs seconds to be back, and is nobody's when it is hit sooner.
+    """
+
+    def __init__(self, var: Path, seed: int, count: int, mean: float, shares: Mapping[tuple[str, ...], int]) -> None:
         super().__init__(name="killer", daemon=True)
-        self.var, self.count, self.mean, self.kinds = var, count, mean, kinds
+        self.var, self.count, self.mean = var, count, mean
+        self.kinds = [kind for kind, share in shares.items() for _ in range(share)]
         self.random = random.Random(seed)
         self.killed: Counter[str] = Counter()
 

@@ -26,7 +26,7 @@ def check(*, full: bool, seed: int) -> Report:
     count = 300 if full else 100
     with real_site({"RECONCILERS": "2"}) as site:
         wishes = _wishes(site, seed, count)
-        killer = Killer(site.var, seed, count, 1.0, [WEB, WORKER, RECONCILER])
+        killer = Killer(site.var, seed, count, 1.0, {WEB: 1, WORKER: 3, RECONCILER: 2})
         killer.start()
         asked = at_once(wishes, HANDS)
         killer.join()

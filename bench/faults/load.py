@@ -122,6 +122,8 @@ def ask_for_restore(visitor: Visitor, backup: object, target: object) -> Asked:
     """*Restore* with its wizard: target, options, *Confirm Restore*; the draft is the submission."""
     began = time.monotonic()
     first, tries = insist(lambda: visitor.get(f"/backups/{backup}/restore/"), good=(302,))
+    if not first.location:
+        return Asked(uuid.uuid4(), "", began, tries)
     draft = first.location.rstrip("/").rsplit("/", 2)[-2]
     here = first.location.rstrip("/").rsplit("/", 1)[0]
     asked = Asked(uuid.UUID(draft), "", began, tries)
