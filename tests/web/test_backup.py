@@ -14,7 +14,7 @@ from accounts.models import AuditEvent, User
 from backups import lifecycle
 from backups.actions.reading import request_log
 from backups.lifecycle import State
-from backups.models import Backup, BackupLocation, CheckState, Reading
+from backups.models import Backup, BackupLocation, CheckState, Reading, Restore
 from console.lib import spool
 from tests.conftest import make_cluster, make_location
 from workspaces.models import Cluster, Project
@@ -274,6 +274,21 @@ class TestLog:
 def test_a_deregistered_cluster_has_no_pages(alices: Client, east: Cluster) -> None:
     Cluster.objects.filter(pk=east.pk).update(deregistered_at=timezone.now())
     assert alices.get(f"/clusters/{east.pk}/backup-restore/").status_code == 404
+
+
+def test_pages_of_what_is_left_of_a_deregistered_cluster_lead_nowhere_it_was(
+    alices: Client, east: Cluster, west: Cluster, store: BackupLocation
+) -> None:
+    backup = make_backup(east, store)
+    restore = Restore.objects.create(project=east.project, backup=backup, cluster=east, object_name="r-1")
+    paths = [f"/backups/{backup.pk}/", f"/backups/{backup.pk}/yaml/", f"/backups/{backup.pk}/log/"]
+    paths += [f"/restores/{restore.pk}/", f"/projects/{east.project_id}/", f"/locations/{store.pk}/"]
+    assert all(f'href="/clusters/{east.pk}/' in alices.get(path).content.decode() for path in paths)
+    Cluster.objects.filter(pk=east.pk).update(deregistered_at=timezone.now())
+    for path in paths:
+        page = alices.get(path).content.decode()
+        assert f'href="/clusters/{east.pk}/' not in page, path
+        assert 'harbor-east</span> <span class="tag">deregistered' in page, path
 
 
 def test_many_clusters_cost_no_more_queries(
