@@ -178,9 +178,10 @@ def _prepared(api: FakeApiServer, s3: FakeS3) -> Servers:
 
 
 def _be_impatient() -> None:
-    """Waits are shortened, and no message is sent: the campaign is the worker."""
+    """Waits are shortened, and no message is sent: the campaign is the worker, with its jobs imported."""
     from functools import partial
 
+    import backups.jobs  # noqa: F401
     from backups.reconcile import cluster, location, watching
     from backups.storage import s3
     from console.kube.connection import connect
