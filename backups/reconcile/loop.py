@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import structlog
-from django.db import DatabaseError
+from django.db import Error, InterfaceError, OperationalError
 from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
@@ -67,6 +67,7 @@ class Reconciler:
     def __init__(self) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"[:64]
         self.heard: queue.Queue[Heard] = queue.Queue()
+        self.unwritten: Heard | None = None  # heard while the database was away
         self.watchers: dict[tuple[uuid.UUID, str], Watcher] = {}
         self.looked: dict[uuid.UUID, float] = {}
         self.lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
@@ -140,22 +141,24 @@ class Reconciler:
     def _write(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
             try:
-                heard = self.heard.get(timeout=left)
+                heard = self.unwritten = self.unwritten or self.heard.get(timeout=left)
             except queue.Empty:
                 return
             try:
                 write(heard)
-            except DatabaseError:
+            except (OperationalError, InterfaceError):
                 raise
             except Exception:  # one odd object must not keep the others from being written
                 log.exception("could not be written", cluster=str(heard.cluster), heard=type(heard).__name__)
+            self.unwritten = None
 
     def _stop(self) -> None:
         for watcher in self.watchers.values():
             watcher.stopping.set()
         self.lookers.shutdown(wait=False, cancel_futures=True)
-        Cluster.objects.let_go_of_watch(self.holder)
-        Presence.objects.leave(self.holder)
+        with contextlib.suppress(Error):  # without a database the leases run out by themselves
+            Cluster.objects.let_go_of_watch(self.holder)
+            Presence.objects.leave(self.holder)
 
 
 def place_of(cluster: Cluster) -> Place | None:
