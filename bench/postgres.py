@@ -55,10 +55,9 @@ class Server:
         return f"postgres://{NAME}@/{NAME}?host={self.folder}"
 
     @property
-    def pid(self) -> int:
-        """Of the postmaster. Raises AssertionError while it is stopped."""
-        assert self._process is not None
-        return self._process.pid
+    def running(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
 
     def create(self) -> None:
         """Make the data folder and the database. Raises NoPostgres."""

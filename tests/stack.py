@@ -1,6 +1,7 @@
 """One real stack for all tests that need one: the sandbox and the whole console, in a folder of their own.
 
 `stack` is up for the whole session. Its database is not pytest-django's: `stack.shell()` runs code inside the console.
+It is SQLite, the laptop's default; with `--on-postgresql` it is a PostgreSQL server that is thrown away after.
 Set DRYDOCK_E2E_HOME to a folder to keep it between sessions while developing.
 """
 
@@ -16,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import environ
 import pytest
+from django.conf import settings
 
+from bench import postgres
 from bench import stack as real
 from sandbox.state import State, read_state
 
@@ -29,6 +33,20 @@ class Stack:
     var: Path
     url: str
     password: str
+    server: postgres.Server | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command beside the console needs to work on the same rows."""
+        return real.environment(self.var, 0) | _database_of(self.server)
+
+    @property
+    def database(self) -> dict[str, Any]:
+        """Django's settings of the console's database."""
+        if self.server:
+            return dict(environ.Env.db_url_config(self.server.url))
+        file = str(self.var / "drydock.sqlite3")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": file, "OPTIONS": dict(settings.SQLITE_OPTIONS)}
 
     @property
     def state(self) -> State:
@@ -42,7 +60,7 @@ class Stack:
         done = subprocess.run(
             [sys.executable, "-c", program],
             cwd=real.CHECKOUT,
-            env=real.environment(self.var, 0),
+            env=self.environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -72,10 +90,24 @@ def sandbox_var(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def stack(sandbox_var: Path) -> Iterator[Stack]:
+def database_server(request: pytest.FixtureRequest) -> Iterator[postgres.Server | None]:
+    """The PostgreSQL that the console is to use; None: its own SQLite."""
+    if not request.config.getoption("--on-postgresql"):
+        yield None
+        return
+    with postgres.server() as made:
+        yield made
+
+
+def _database_of(server: postgres.Server | None) -> dict[str, str]:
+    return {"DATABASE_URL": server.url} if server else {}
+
+
+@pytest.fixture(scope="session")
+def stack(sandbox_var: Path, database_server: postgres.Server | None) -> Iterator[Stack]:
     """Both clusters, harbor-east and harbor-west, are registered, and the main job has run once."""
-    var = sandbox_var
-    with real.console(var) as url:
+    with real.console(sandbox_var, _database_of(database_server)) as url:
+        made = Stack(sandbox_var, url, real.password(sandbox_var), database_server)
         command = [sys.executable, "-m", "bench.mainjob"]
-        subprocess.run(command, cwd=real.CHECKOUT, env=real.environment(var, 0), check=True, timeout=180)
-        yield Stack(var, url, real.password(var))
+        subprocess.run(command, cwd=real.CHECKOUT, env=made.environment, check=True, timeout=180)
+        yield made

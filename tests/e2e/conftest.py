@@ -1,7 +1,7 @@
 """The console's own actions, called from the test's process on the database of the running stack.
 
 How it is done: `stack` (tests/stack.py) runs the console's processes in a folder of its own. `world` points this
-process at the same SQLite file, keys and Valkey for as long as the module lasts: Django's connection object is
+process at the same database, keys and Valkey for as long as the module lasts: Django's connection object is
 replaced, so that pytest-django's own test database is never touched, and is put back afterwards. Everything then goes
 the way of a view: an action writes the row and wakes a worker, and the rows tell what became of it.
 """
@@ -21,6 +21,7 @@ import pytest
 import redis
 from django.conf import settings
 from django.db import connections
+from django.db.utils import load_backend
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
@@ -111,7 +112,7 @@ def world(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
         patch.setattr(settings, "VAR", stack.var)
         patch.setattr(settings, "OUTBOUND_ALLOW_LOOPBACK", True)
         outbound.policy.cache_clear()
-        connections["default"] = _connection(stack.var / "drydock.sqlite3")
+        connections["default"] = _connection(stack.database)
         try:
             yield World(stack, mainjob.register(stack.state))
         finally:
@@ -120,16 +121,9 @@ def world(stack: Stack, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
     outbound.policy.cache_clear()
 
 
-def _connection(file: Path) -> Any:
-    """A second connection object to the console's own database file, with the console's own options."""
-    made = connections.create_connection("default")
-    made.settings_dict = {
-        **connections.settings["default"],
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": str(file),
-        "OPTIONS": dict(settings.SQLITE_OPTIONS),
-    }
-    return made
+def _connection(database: dict[str, Any]) -> Any:
+    """A second connection object, to the console's own database."""
+    return load_backend(database["ENGINE"]).DatabaseWrapper({**connections.settings["default"], **database}, "default")
 
 
 def _use_keys(patch: pytest.MonkeyPatch, var: Path) -> None:

@@ -61,6 +61,25 @@ class TestCluster:
         assert "velero" in check.facts["namespaces"]
         assert check.finished_at is not None
 
+    def test_what_no_row_can_hold_is_marked(self, new: Callable[..., ClusterCheck]) -> None:
+        """PostgreSQL takes neither NUL nor half of a character, be it text or JSON."""
+
+        def spoil(fake: Any) -> None:
+            fake.version = {**fake.version, "gitVersion": "v1.36.3\x00"}
+            fake.put("namespaces", {"metadata": {"name": "odd\ud800"}})
+            fake.put("storageclasses", {"metadata": {"name": "fast\x00"}, "provisioner": "\ud800"})
+            fake.put("nodes", {"metadata": {"name": "one"}, "spec": {"providerID": "o\x00d\ud800://1"}})
+
+        check = new(prepare=spoil)
+        assert check.state == CheckState.COMPLETED, check.message
+        assert "\ufffd" in check.facts["version"]
+        assert "\x00" not in str(check.facts) and "odd?" in check.facts["namespaces"]
+
+    def test_an_error_with_nul_is_a_sentence(self, api: FakeApiServer, new: Callable[..., ClusterCheck]) -> None:
+        api.add_faults(Fault("status", path="kube-system", status=403, message="no\x00\ud800"))
+        check = new()
+        assert check.state == CheckState.FAILED and check.message
+
     @pytest.mark.slow
     def test_without_velero(self, new: Callable[..., ClusterCheck]) -> None:
         check = new(velero=False)
