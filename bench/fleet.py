@@ -78,10 +78,10 @@ def _registered(var: Path, server: FakeApiServer, clusters: int, backups: int, t
     with transaction.atomic():
         admin, project = _people(var)
         location = _location(admin, project)
-        members = [_member(server, admin, project, f"cluster-{number:04}", takes) for number in range(clusters)]
+        members = [_member(server, admin, project, f"cluster-{number:04}", backups) for number in range(clusters)]
         for member in members:
+            member.velero.takes = takes
             _bring_location(member, location)
-            put_history(member, backups)
     return Fleet(var, server, admin, project, location, members)
 
 
@@ -109,7 +109,7 @@ def _location(admin: User, project: Project) -> BackupLocation:
     return create_location(by=admin, check=check, name="store")
 
 
-def _member(server: FakeApiServer, admin: User, project: Project, name: str, takes: float) -> Member:
+def _member(server: FakeApiServer, admin: User, project: Project, name: str, backups: int) -> Member:
     from workspaces.actions.cluster import register_cluster
     from workspaces.models import ClusterCheck
     from workspaces.models.cluster import CheckState, ClusterState
@@ -117,6 +117,7 @@ def _member(server: FakeApiServer, admin: User, project: Project, name: str, tak
     simulated = server.add_cluster(name)
     for namespace in NAMESPACES:
         simulated.put("namespaces", {"metadata": {"name": namespace}})
+    put_history(simulated, backups)
     facts = {"uid": simulated.uid, "state": ClusterState.HEALTHY, "namespaces": list(NAMESPACES)}
     check = ClusterCheck.objects.create(
         project=project,
@@ -125,9 +126,7 @@ def _member(server: FakeApiServer, admin: User, project: Project, name: str, tak
         facts=facts,
         due_at=None,
     )
-    velero = Velero(simulated)
-    velero.takes = takes
-    return Member(register_cluster(by=admin, check=check, name=name), simulated, velero)
+    return Member(register_cluster(by=admin, check=check, name=name), simulated, Velero(simulated))
 
 
 def _bring_location(member: Member, location: BackupLocation) -> None:
@@ -148,11 +147,11 @@ def _bring_location(member: Member, location: BackupLocation) -> None:
     member.simulated.put("backupstoragelocations", {"metadata": {"name": name, "namespace": VELERO}, "spec": spec})
 
 
-def put_history(member: Member, count: int) -> None:
+def put_history(cluster: Simulated, count: int) -> None:
     """`count` Backups that have ended, one a day, of the size that Velero's are."""
     for day in range(count):
         began = datetime.now(UTC) - timedelta(days=day + 1)
-        member.simulated.put("backups", ended_backup(f"nightly-{began:%Y%m%d%H%M%S}-{day:03}", began))
+        cluster.put("backups", ended_backup(f"nightly-{began:%Y%m%d%H%M%S}-{day:03}", began))
 
 
 def ended_backup(name: str, began: datetime) -> dict[str, Any]:
