@@ -9,6 +9,7 @@ from bench.checks import run
 CHECKS = {
     "R1": "bench.faults.kills",
     "R2": "bench.faults.cells",
+    "R4": "bench.faults.late_holders",
 }
 
 if __name__ == "__main__":

@@ -112,14 +112,14 @@ def check(*, full: bool, seed: int) -> Report:
 
 def _all_cells(both: Servers) -> Iterator[Cell]:
     for operation in OPERATIONS:
-        for step in range(_steps(both, operation)):
+        for step in range(steps_of(both, operation)):
             for fault in FAULTS:
                 cell = play(both, operation, step, fault)
                 if cell:
                     yield cell
 
 
-def _steps(both: Servers, operation: Operation) -> int:
+def steps_of(both: Servers, operation: Operation) -> int:
     """How many requests the operation sends when all goes well."""
     ground = Ground(both)
     wish = operation.prepare(ground)
@@ -223,5 +223,5 @@ def _naive(both: Servers) -> int:
     backup = OPERATIONS[0]
     with _without_looking():
         applied = [fault for fault in FAULTS if fault.action == "reset_after"]
-        cells = [play(both, backup, step, fault) for step in range(_steps(both, backup)) for fault in applied]
+        cells = [play(both, backup, step, fault) for step in range(steps_of(both, backup)) for fault in applied]
     return sum(bool(cell and cell.broken) for cell in cells)

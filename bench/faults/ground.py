@@ -16,7 +16,7 @@ import queue
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -80,6 +80,10 @@ class Servers:
 
     def run(self, job: str, pk: uuid.UUID, attempt: int) -> None:
         """Carry out one message in a child; raises TimeoutError when it does not end."""
+        self.wait(self.start(job, pk, attempt))
+
+    def start(self, job: str, pk: uuid.UUID, attempt: int) -> int:
+        """A child that carries out one message; its process id, which is known here before it sends anything."""
         from django.db import connections
 
         connections.close_all()
@@ -91,17 +95,31 @@ class Servers:
         os.write(writer, b".")
         os.close(reader)
         os.close(writer)
-        self._wait()
+        return self.child
 
-    def _wait(self) -> None:
+    def wait(self, child: int) -> None:
+        """Until the child has ended. Raises TimeoutError."""
+        try:
+            self.until(lambda: self.has_ended(child))
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+
+    def until(self, over: Callable[[], bool]) -> None:
+        """Raises TimeoutError."""
         until = time.monotonic() + CHILD_WITHIN
-        while os.waitpid(self.child, os.WNOHANG) == (0, 0):
+        while not over():
             if time.monotonic() > until:
-                os.kill(self.child, signal.SIGKILL)
-                os.waitpid(self.child, 0)
                 raise TimeoutError(f"a job took more than {CHILD_WITHIN:.0f} s")
             time.sleep(0.002)
-        self.child = 0
+
+    def has_ended(self, child: int) -> bool:
+        """Whether it has; asked again about one that had, the answer is the same."""
+        try:
+            return os.waitpid(child, os.WNOHANG) != (0, 0)
+        except ChildProcessError:
+            return True
 
     @contextlib.contextmanager
     def disturbed(self, step: int, disturbance: Disturbance) -> Iterator[None]:
@@ -285,9 +303,14 @@ class Ground:
         if wish.due_at is None:
             self.servers.look(wish.cluster)  # type: ignore[attr-defined]
         else:
-            self.end_rests()
-            type(wish)._default_manager.filter(pk=wish.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+            self.expire(wish)
             self.servers.run(wish.job, wish.pk, wish.attempt)
+
+    def expire(self, wish: Wish) -> None:
+        """The row's lease or wait is over, and its cluster may be asked again."""
+        self.end_rests()
+        held = type(wish)._default_manager.filter(pk=wish.pk, due_at__isnull=False)
+        held.update(due_at=timezone.now() - timedelta(seconds=1))
 
     def end_rests(self) -> None:
         """Clusters may be asked again at once."""
