@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PORT ?= 8000
 SANDBOX ?= 1
 
-.PHONY: help run demo screenshots test test-fast lint types contracts unit contract e2e format lock keys clean
+.PHONY: help run demo screenshots test test-fast lint types contracts unit postgres contract e2e format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,8 @@ demo: .venv/.all ## the main job from nothing, every restored object compared, n
 screenshots: .venv/.all ## every page in its states into docs/screenshots/ (5 min)
 	@bash .ci/debian chromium pngquant && $(PY) -m bench.screenshots
 
-test: .venv/.all ## everything: lint, types, contracts, unit, contract, end to end on the real stack (15 min, tools built)
-	@bash .ci/suite lint types contracts unit contract e2e
+test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end on the real stack (18 min, tools built)
+	@bash .ci/suite lint types contracts unit postgres contract e2e
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit
@@ -36,6 +36,9 @@ contracts: .venv/.all ## who may import whom; missing migrations; system checks 
 
 unit: .venv/.all ## unit and web tests (60 s)
 	@bash .ci/suite unit
+
+postgres: .venv/.all ## what touches the database, and the main job on the real stack, on PostgreSQL (150 s)
+	@bash .ci/suite postgres
 
 contract: .venv/.all ## the same cases against the fakes and the real servers (2 min)
 	@bash .ci/suite contract
