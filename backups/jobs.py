@@ -15,6 +15,7 @@ from django.db import connection as database
 from backups.models import Backup, LocationCheck, Reading, Restore, VolumePreview
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
+from backups.reconcile import lane as lanes
 from backups.reconcile import location as locations
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
@@ -33,13 +34,19 @@ def carries(model: type[W]) -> Callable[[Callable[[W], None]], Job]:
         @job
         @wraps(carry_out)
         def run(pk: str, attempt: int) -> None:
-            if wish := cast(W | None, model.objects.claim(pk, attempt)):  # a manager does not know its model
-                with handed_back(wish):
-                    carry_out(wish)
+            with lanes.lane(model, pk, attempt) as free:
+                if free and (wish := claimed(model, pk, attempt)):
+                    with handed_back(wish):
+                        carry_out(wish)
 
         return run
 
     return entry_point
+
+
+def claimed(model: type[W], pk: str, attempt: int) -> W | None:
+    """The row, for one lease; None when somebody else has it."""
+    return cast(W | None, model.objects.claim(pk, attempt))  # a manager does not know its model
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from console.kube.facts import cluster_uid
 from console.kube.kubeconfig import ClusterAccess, parse_kubeconfig
 from console.lib import outbound
 from console.lib.errors import Refused, TryLater, Unreachable
+from console.lib.queue import QueueName
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 
@@ -61,6 +62,20 @@ def note_unreachable(cluster: Cluster, reason: str) -> None:
     row = Cluster.objects.filter(pk=cluster.pk)
     row.update(retry_at=timezone.now() + REST_AFTER_FAILURE, state_reason=reason)
     row.exclude(state=ClusterState.UNREACHABLE).update(state=ClusterState.UNREACHABLE, state_since=timezone.now())
+
+
+def note_slow(cluster: Cluster, reason: str = "") -> None:
+    """The cluster is in trouble, but need not be left alone. With a reason it is shown as degraded."""
+    row, now = Cluster.objects.filter(pk=cluster.pk), timezone.now()
+    row.quiet_breaker().update(retry_at=now)
+    if reason:
+        row.update(seen_at=now, state_reason=reason)
+        row.exclude(state=ClusterState.DEGRADED).update(state=ClusterState.DEGRADED, state_since=now)
+
+
+def queue_for(cluster: Cluster) -> QueueName:
+    """Where rows of this cluster go: what is in trouble must not hold the workers that others wait for."""
+    return "slow" if cluster.retry_at else "commands"
 
 
 def note_seen(cluster: Cluster, state: str, reason: str = "") -> None:

@@ -17,6 +17,7 @@ from backups.models import Backup, BackupLocation, ClusterResources
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
+from workspaces.connections import queue_for
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 
@@ -60,7 +61,7 @@ def request_backup(  # noqa: PLR0913 - the form's fields
     )
     save_new(backup)
     audit.record(by=by, verb="backup.create", target=backup, cluster=cluster.name, location=location.name)
-    enqueue(backup.job, backup.pk, backup.attempt)
+    enqueue(backup.job, backup.pk, backup.attempt, queue=queue_for(cluster))
     return backup
 
 

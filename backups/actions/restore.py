@@ -16,6 +16,7 @@ from backups.models import Backup, ClusterResources, ExistingObjects, Restore
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
+from workspaces.connections import queue_for
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 
@@ -60,7 +61,7 @@ def request_restore(  # noqa: PLR0913 - the form's fields
     )
     save_new(restore)
     audit.record(by=by, verb="restore.create", target=restore, source=backup.cluster.name, into=target.name)
-    enqueue(restore.job, restore.pk, restore.attempt)
+    enqueue(restore.job, restore.pk, restore.attempt, queue=queue_for(target))
     return restore
 
 

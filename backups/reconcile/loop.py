@@ -17,8 +17,10 @@ import socket
 import threading
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError
@@ -35,7 +37,7 @@ from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue, reachable
 from workspaces.actions.kubeconfig import purge_tried
-from workspaces.connections import access_to, note_seen, note_unreachable
+from workspaces.connections import access_to, note_seen, note_slow, note_unreachable, queue_for
 from workspaces.models import Cluster, ClusterCheck, Overtaken, Presence, Wish
 from workspaces.models.cluster import ClusterState
 from workspaces.wizard import purge_drafts
@@ -70,7 +72,9 @@ class Reconciler:
         self.unwritten: Heard | None = None  # heard while the database was away
         self.watchers: dict[tuple[uuid.UUID, str], Watcher] = {}
         self.looked: dict[uuid.UUID, float] = {}
+        self.looking: dict[uuid.UUID, Future[None]] = {}
         self.lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
+        self.nurses = ThreadPoolExecutor(8, thread_name_prefix="nurse")  # for those in trouble, who take long
         self.stopping = threading.Event()
         self.upkeep_at = self.sweep_at = 0.0
 
@@ -100,7 +104,7 @@ class Reconciler:
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
-        self._look_at_idle()
+        self._look_around()
         if time.monotonic() >= self.sweep_at:
             self.sweep_at = time.monotonic() + SWEEP_EVERY
             sweep()
@@ -131,12 +135,19 @@ class Reconciler:
             self.watchers[cluster.pk, kind] = Watcher(place, kind, self.heard)
             self.watchers[cluster.pk, kind].start()
 
-    def _look_at_idle(self) -> None:
+    def _look_around(self) -> None:
+        """A cluster in trouble is looked at every time, breaker or not, so that it is seen at once when it is well."""
         now = time.monotonic()
-        for cluster in Cluster.objects.filter(watched_by=self.holder).quiet_breaker():
-            if now - self.looked.get(cluster.pk, -IDLE_EVERY) >= IDLE_EVERY and (place := place_of(cluster)):
+        for cluster in Cluster.objects.filter(watched_by=self.holder):
+            due = cluster.retry_at or now - self.looked.get(cluster.pk, -IDLE_EVERY) >= IDLE_EVERY
+            if due and self._is_free(cluster) and (place := place_of(cluster)):
                 self.looked[cluster.pk] = now
-                self.lookers.submit(look, place, self.heard)
+                pool = self.nurses if cluster.retry_at else self.lookers
+                self.looking[cluster.pk] = pool.submit(look, place, self.heard)
+
+    def _is_free(self, cluster: Cluster) -> bool:
+        """Whether nobody is looking at it already."""
+        return cluster.pk not in self.looking or self.looking[cluster.pk].done()
 
     def _write(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
@@ -155,7 +166,8 @@ class Reconciler:
     def _stop(self) -> None:
         for watcher in self.watchers.values():
             watcher.stopping.set()
-        self.lookers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.lookers, self.nurses):
+            pool.shutdown(wait=False, cancel_futures=True)
         with contextlib.suppress(Error):  # without a database the leases run out by themselves
             Cluster.objects.let_go_of_watch(self.holder)
             Presence.objects.leave(self.holder)
@@ -175,17 +187,25 @@ def redrive() -> int:
 
     While Redis is away the rows stay due, so that they are sent in the round after it is back.
     """
-    due = [
-        (wish, queue_name)
-        for model, queue_name in WISHES.items()
-        for wish in model._default_manager.due().order_by("due_at")[:500]
-    ]
-    for wish, _ in due:
+    due = [wish for model in WISHES for wish in _due(model)]
+    for wish in due:
         if wish.is_hopeless:
             _give_up(wish)
     if not due or not reachable():
         return 0
-    return sum(_send_again(wish, queue_name) for wish, queue_name in due if wish.is_open)
+    return sum(_send_again(wish, _queue_of(wish)) for wish in due if wish.is_open)
+
+
+def _due(model: type[Wish]) -> Iterable[Wish]:
+    """Not of clusters that are being left alone: nothing would come of it but one attempt more."""
+    due: QuerySet[Any] = model._default_manager.due().order_by("due_at")
+    if issubclass(model, VeleroWish):
+        due = due.exclude(cluster__retry_at__gt=timezone.now()).select_related("cluster")
+    return due[:500]
+
+
+def _queue_of(wish: Wish) -> QueueName:
+    return queue_for(wish.cluster) if isinstance(wish, VeleroWish) else WISHES[type(wish)]
 
 
 def _send_again(wish: Wish, queue_name: QueueName) -> int:
@@ -255,7 +275,7 @@ def _write_changed(heard: Changed) -> None:
 
 
 def _write_listed(heard: Listed) -> None:
-    note_answer(heard.cluster)
+    note_answer(heard.cluster, slow=heard.slow)
     settled = heard.began - ALLOWANCE  # one submitted while the list was being read may not be in it
     for wish in _open_rows(heard.cluster, heard.kind):
         if raw := heard.objects.get(wish.object_name):
@@ -282,7 +302,13 @@ def _write_lost(heard: Lost) -> None:
         note_seen(cluster, heard.state, heard.reason)
 
 
-def note_answer(pk: uuid.UUID) -> None:
-    """The cluster answered as it should: it is what it was at its last check."""
+def note_answer(pk: uuid.UUID, *, slow: bool = False) -> None:
+    """The cluster answered as it should: it is what it was at its last check.
+
+    Slowness alone is no trouble: it may be our own. A cluster that was in trouble is so until it answers quickly.
+    """
     cluster = Cluster.objects.get(pk=pk)
-    note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))
+    if slow and cluster.retry_at:
+        note_slow(cluster, f"{cluster} answers so slowly that its backups and restores have to wait for one another.")
+    else:
+        note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))

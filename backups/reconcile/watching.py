@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 Raw = dict[str, Any]
 REST = 2.0  # seconds between a broken connection and the next
+SLOW = 1.0  # seconds from nothing to the first answer; over a distance of a quarter of a second it takes 0.75
 PATHS = {"backup": names.backups_path, "restore": names.restores_path}
 
 
@@ -56,12 +59,16 @@ class Changed:
 
 @dataclass(frozen=True)
 class Listed:
-    """All objects of a kind, by name. What is not among them did not exist when the list began."""
+    """All objects of a kind, by name. What is not among them did not exist when the list began.
+
+    `slow`: the cluster took long to answer at all.
+    """
 
     cluster: uuid.UUID
     kind: str
     objects: Mapping[str, Raw] = field(repr=False)
     began: datetime
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,12 +105,14 @@ def name_of(raw: Raw) -> str:
     return Fields(raw).text("metadata.name")
 
 
-def _open(place: Place) -> Connection:
-    connection = connect(place.access, outbound.policy())
-    if cluster_uid(connection) != place.uid:
-        connection.close()
-        raise Refused("Another cluster answers at this address.", remedy="Replace the kubeconfig.")
-    return connection
+@contextmanager
+def _opened(place: Place) -> Iterator[tuple[Connection, bool]]:
+    """A connection that has answered, and whether that took long."""
+    began = time.monotonic()
+    with connect(place.access, outbound.policy()) as connection:
+        if cluster_uid(connection) != place.uid:
+            raise Refused("Another cluster answers at this address.", remedy="Replace the kubeconfig.")
+        yield connection, time.monotonic() - began > SLOW
 
 
 class Watcher(threading.Thread):
@@ -121,8 +130,8 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                with _open(self.place) as connection:
-                    self._listen(connection)
+                with _opened(self.place) as (connection, slow):
+                    self._listen(connection, slow)
             except ConsoleError as error:
                 if not (self.listening and isinstance(error, TryLater)):
                     self.heard.put(lost(self.place.cluster, error))
@@ -132,7 +141,7 @@ class Watcher(threading.Thread):
             self.listening = False
             self.stopping.wait(REST)
 
-    def _listen(self, connection: Connection) -> None:
+    def _listen(self, connection: Connection, slow: bool) -> None:
         listing: dict[str, Raw] = {}
         quiet_since = datetime.now(UTC)  # a list that is begun anew begins after the last event
         for event in list_then_watch(connection, PATHS[self.kind](self.place.namespace), stop=self.stopping):
@@ -140,7 +149,7 @@ class Watcher(threading.Thread):
                 listing[name_of(event.object)] = event.object
             elif event.type == "SYNCED":
                 self.listening = True
-                self.heard.put(Listed(self.place.cluster, self.kind, listing, quiet_since))
+                self.heard.put(Listed(self.place.cluster, self.kind, listing, quiet_since, slow))
                 listing, quiet_since = {}, datetime.now(UTC)
             else:
                 quiet_since = datetime.now(UTC)
@@ -150,11 +159,11 @@ class Watcher(threading.Thread):
 def look(place: Place, heard: queue.Queue[Heard]) -> None:
     """List an idle cluster's Backups, Restores, locations and namespaces once."""
     try:
-        with _open(place) as connection:
+        with _opened(place) as (connection, slow):
             for kind, path in PATHS.items():
                 began = datetime.now(UTC)
                 objects = {name_of(raw): raw for raw in connection.list(path(place.namespace))}
-                heard.put(Listed(place.cluster, kind, objects, began))
+                heard.put(Listed(place.cluster, kind, objects, began, slow))
             reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
             there = tuple(namespace.name for namespace in namespaces(connection))
             heard.put(Verdicts(place.cluster, {report.name: report for report in reports}, there))

@@ -18,6 +18,7 @@ request_seconds = Histogram(
 )
 jobs_total = Counter("drydock_jobs_total", "Jobs by name and outcome", ["job", "outcome"])
 redriven_total = Counter("drydock_redriven_total", "Rows whose next step was due and nobody held", ["kind"])
+handed_on_total = Counter("drydock_handed_on_total", "Jobs that took too long and went on in the slow queue")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
