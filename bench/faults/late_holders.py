@@ -39,6 +39,7 @@ def check(*, full: bool, seed: int) -> Report:
     report = Report("R4", "a worker left running by a dead parent writes nothing once another has the row", full)
     with tempfile.TemporaryDirectory(prefix="drydock-late-") as folder, servers(Path(folder)) as both:
         log = Path(folder, "writes")
+        log.touch()
         with _noted(log):
             cases = [case for operation in _operations() for case in _cases(both, operation, log)]
             report.say("overlapping_writes", sum(case.late for case in cases), "= 0", n=len(cases))
@@ -54,7 +55,7 @@ def _operations() -> list[Operation]:
 
 
 def _cases(both: Servers, operation: Operation, log: Path) -> Iterator[Case]:
-    for step in range(steps_of(both, operation)):
+    for step in steps_of(both, operation):
         ground = Ground(both)
         wish = operation.prepare(ground)
         log.write_text("")

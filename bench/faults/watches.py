@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,11 +24,13 @@ WATCH_FAULTS = (
 )
 
 
-def watch_cells(both: Servers) -> Iterator[Cell]:
-    """One cell for each request of a watch and each fault that can strike it."""
+def watch_cells(both: Servers, share: int, seed: int) -> Iterator[Cell]:
+    """One cell for each request of a watch and each fault that can strike it; every `share`th of them."""
+    number = itertools.count(seed)
     for step, name in enumerate(STEPS):
         for fault in WATCH_FAULTS:
-            if name == "watch" or not fault.action.endswith("_watch"):
+            possible = name == "watch" or not fault.action.endswith("_watch")
+            if possible and next(number) % share == 0:
                 yield _play(both, 0 if fault.action.endswith("_watch") else step, fault)
 
 
