@@ -129,7 +129,7 @@ def ask_for_restore(visitor: Visitor, backup: object, target: object) -> Asked:
     asked = Asked(uuid.UUID(draft), "", began, tries)
     steps: list[tuple[str, dict[str, object]]] = [
         ("target", {"target": target}),
-        ("options", {"cluster_resources": "never", "existing_objects": "none"}),
+        ("options", {"cluster_resources": "auto", "existing_objects": "none"}),
         ("review", {}),
     ]
     for slug, fields in steps:
