@@ -9,9 +9,7 @@ role=${1:-web}
 
 case $role in
   web)
-    exec gunicorn console.wsgi --bind "${HOST:-0.0.0.0}:${PORT:-8000}" --worker-class gthread --workers 2 --threads 8 \
-      --max-requests 20000 --max-requests-jitter 2000 --graceful-timeout 10 --worker-tmp-dir /dev/shm \
-      --log-level warning --no-control-socket "$@"
+    exec gunicorn -c python:console.webserver --bind "${HOST:-0.0.0.0}:${PORT:-8000}" "$@"
     ;;
   worker) exec python manage.py rqworker "$@" ;;
   reconcile | migrate) exec python manage.py "$role" "$@" ;;

@@ -138,9 +138,8 @@ def _differs_from_make_run(files: Tree) -> Iterator[str]:
 
 def _gunicorn(text: str) -> str:
     """The options it is started with, but for the address."""
-    joined = re.sub(r"\\\n\s*", "", text)
-    line = next(line for line in joined.splitlines() if "gunicorn console.wsgi" in line)
-    return re.sub(r'--bind \S+|"\$@"', "", line.split("gunicorn console.wsgi")[1]).strip()
+    line = next(line for line in text.splitlines() if "gunicorn -c" in line)
+    return re.sub(r'--bind \S+|"\$@"', "", line.split("gunicorn ")[1]).strip()
 
 
 def test_the_image_is_as_it_should_be() -> None:
@@ -163,7 +162,7 @@ def test_the_image_is_as_it_should_be() -> None:
         (".dockerignore", "\n*\n", "\n", ".dockerignore lets everything in"),
         ("Dockerfile", " --require-hashes", "", "does not install the lock with its hashes"),
         ("Dockerfile", "velero/velero:v1.18.3", "velero/velero:latest", "takes velero from"),
-        ("console/entrypoint.sh", "--threads 8", "--threads 4", "gunicorn is started in two ways"),
+        ("console/entrypoint.sh", "console.webserver", "console.other", "gunicorn is started in two ways"),
         ("Dockerfile", 'version="0.1.0"', 'version="0.0.9"', "another version"),
     ],
 )
