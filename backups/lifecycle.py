@@ -84,3 +84,8 @@ def object_name(name: str) -> str:
     """
     alphabet = string.ascii_lowercase + string.digits
     return f"{name[:LONGEST_NAME]}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"
+
+
+def chosen_name(object_name: str) -> str:
+    """The name that `object_name` was made from."""
+    return object_name[: -RANDOM_CHARACTERS - 1]

@@ -124,7 +124,7 @@ class Server:
             )
         except subprocess.CalledProcessError as error:
             raise NoPostgres(f"{name} failed: {error.stderr.decode(errors='replace')[-2000:]}") from error
-        return done.stdout
+        return bytes(done.stdout)
 
 
 def program(name: str) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 from backups.models import Backup, ClusterResources, PlacedLocation
 from backups.reconcile import location as locations
-from backups.reconcile.submission import begin, note_submitted, our_labels, settled, submitting
+from backups.reconcile.submission import begin, note_submitted, our_annotations, our_labels, settled, submitting
 from backups.velero.backup import BackupRequest, backup_manifest, create_backup, get_backup
 from workspaces.connections import connected
 
@@ -42,5 +42,6 @@ def manifest(backup: Backup, placed: PlacedLocation) -> dict[str, object]:
             include_cluster_resources=CLUSTER_RESOURCES[ClusterResources(backup.cluster_resources)],
             ttl=backup.keep_for,
             labels=our_labels(backup),
+            annotations=our_annotations(backup),
         )
     )

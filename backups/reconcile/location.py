@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from backups import storage
 from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation
+from backups.reconcile.readoption import readopt_locations
 from backups.velero import names
 from backups.velero.explain import explain
 from backups.velero.location import (
@@ -23,6 +24,7 @@ from backups.velero.location import (
     ensure_location,
     get_location,
     location_manifest,
+    read_location,
     revalidate_location,
 )
 from backups.velero.secret import aws_credentials_file, ensure_secret, keep_out_of_backups, secret_manifest
@@ -121,8 +123,8 @@ def ready(connection: Connection, location: BackupLocation, *, cluster: Cluster,
 
     Raises Refused with Velero's reason when it is Unavailable, TryLater while Velero has not answered.
     """
-    placed = _row(location, cluster, source)
     try:
+        placed = _row(connection, location, cluster, source)
         report = _report(connection, placed)
     except Missing as error:
         raise Refused(
@@ -144,11 +146,14 @@ def _report(connection: Connection, placed: PlacedLocation) -> LocationReport:
     return _verdict(connection, placed)
 
 
-def _row(location: BackupLocation, cluster: Cluster, source: Cluster) -> PlacedLocation:
+def _row(connection: Connection, location: BackupLocation, cluster: Cluster, source: Cluster) -> PlacedLocation:
+    """The row; before a first one is made, the cluster is asked whether this console was there already."""
+    place = {"location": location, "cluster": cluster, "source": source}
+    if not PlacedLocation.objects.filter(**place).exists():
+        found = map(read_location, connection.list(names.locations_path(cluster.velero_namespace)))
+        readopt_locations(cluster.pk, {report.name: report for report in found})
     placed, _ = PlacedLocation.objects.get_or_create(
-        location=location,
-        cluster=cluster,
-        source=source,
+        **place,
         defaults={
             "access": Access.READ_WRITE if cluster.pk == source.pk else Access.READ_ONLY,
             "object_name": f"drydock-{location.pk.hex[:8]}-{uuid.uuid4().hex[:8]}",

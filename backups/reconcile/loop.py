@@ -31,7 +31,7 @@ from django.utils import timezone
 from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import location as locations
-from backups.reconcile import location_draft, observation, volumes
+from backups.reconcile import location_draft, observation, readoption, volumes
 from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
@@ -282,9 +282,11 @@ def _write_listed(heard: Listed) -> None:
             observation.observe(wish, raw)
         elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at and wish.submitted_at < settled:
             observation.vanished(wish)
+    readoption.readopt(heard.cluster, heard.kind, heard.objects)
 
 
 def _write_verdicts(heard: Verdicts) -> None:
+    readoption.readopt_locations(heard.cluster, heard.locations)
     if heard.namespaces:  # people pick from them
         cluster = Cluster.objects.get(pk=heard.cluster)
         cluster.facts = cluster.facts | {"namespaces": list(heard.namespaces)}

@@ -30,7 +30,7 @@ def observe(wish: VeleroWish, raw: Raw) -> None:
     report = _read(wish, raw)
     if report.request_id != str(wish.pk) or not may_become(State(wish.state), state_of_phase(report.phase)):
         return  # somebody else's object, a row that has ended, or an event from before what the row says already
-    values = _values(report)
+    values = values_of(report)
     if State(values["state"]) in TERMINAL:
         values["resource"] = keepable(raw)
     if any(getattr(wish, name) != value for name, value in values.items()) and not _write(wish, values):
@@ -91,7 +91,8 @@ def _read(wish: VeleroWish, raw: object) -> Report:
     return read_backup(raw) if isinstance(wish, Backup) else read_restore(raw)
 
 
-def _values(report: Report) -> dict[str, Any]:
+def values_of(report: Report) -> dict[str, Any]:
+    """The columns that say how the object stands."""
     state = state_of_phase(report.phase)
     values: dict[str, Any] = {
         "state": state,

@@ -10,7 +10,7 @@ from backups.models import ClusterResources, ExistingObjects, PlacedLocation, Re
 from backups.reconcile import adoption
 from backups.reconcile import location as locations
 from backups.reconcile.backup import CLUSTER_RESOURCES
-from backups.reconcile.submission import begin, note_submitted, our_labels, settled, submitting
+from backups.reconcile.submission import begin, note_submitted, our_annotations, our_labels, settled, submitting
 from backups.velero.backup import delete_backup_object
 from backups.velero.location import delete_location
 from backups.velero.objects import is_gone
@@ -56,6 +56,7 @@ def manifest(restore: Restore) -> dict[str, object]:
             preserve_node_ports=restore.preserve_node_ports,
             existing_resource_policy="update" if restore.existing_objects == ExistingObjects.UPDATE else "none",
             labels=our_labels(restore),
+            annotations=our_annotations(restore),
         )
     )
 

@@ -12,7 +12,7 @@ import structlog
 from django.utils import timezone
 
 from backups.lifecycle import State
-from backups.models import VeleroWish
+from backups.models import Backup, VeleroWish
 from backups.velero import names
 from backups.velero.backup import BackupReport
 from backups.velero.restore import RestoreReport
@@ -23,6 +23,7 @@ from workspaces.models import Overtaken
 log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 60.0
 LOOK_AGAIN = timedelta(seconds=2)
+LATEST = timedelta(hours=24)  # an older wish is not carried out any more
 
 Report = BackupReport | RestoreReport
 
@@ -71,8 +72,12 @@ def settled(wish: VeleroWish, get: Callable[[], Report]) -> bool:
     """Whether an earlier attempt made the object already; if so the row says so now.
 
     An unanswered request is not a refused one: before anything is sent again, the cluster is asked by name.
+
+    Raises Refused for a wish that is too old to be carried out now: when the console's database was restored from an
+    old copy, what the copy knows as not sent may have been done, and its object removed since.
     """
-    if wish.attempt > 1:
+    late = timezone.now() - wish.created_at > LATEST
+    if wish.attempt > 1 or late:
         with contextlib.suppress(Missing):
             report = get()
             wish.asked = True
@@ -80,6 +85,12 @@ def settled(wish: VeleroWish, get: Callable[[], Report]) -> bool:
             note_submitted(wish, report)
             return True
     wish.asked = True
+    if late:
+        raise Refused(
+            f"This was asked for more than {LATEST.days * 24} hours ago and is not in {wish.cluster}. "
+            "Nothing is sent that late.",
+            remedy="Ask for it again if you still want it.",
+        )
     return False
 
 
@@ -102,4 +113,10 @@ def our_labels(wish: VeleroWish) -> dict[str, str]:
         names.REQUEST: str(wish.pk),
         names.CLUSTER: str(wish.cluster_id),
         names.PROJECT: str(wish.project_id),
+        **({names.LOCATION: str(wish.location_id)} if isinstance(wish, Backup) else {}),
     }
+
+
+def our_annotations(wish: VeleroWish) -> dict[str, str]:
+    """What else makes a row of the object again, should the row be lost (`readoption`)."""
+    return {names.REQUESTED_BY: wish.requested_by_name, names.CLUSTER_RESOURCES: wish.cluster_resources}

@@ -70,6 +70,7 @@ class BackupReport:
     snapshot_volumes: bool | None
     volumes_to_files: bool | None
     move_data: bool | None
+    ttl: timedelta | None
     phase: str
     items_done: int
     items_total: int
@@ -89,6 +90,11 @@ class BackupReport:
     operations_completed: int
     operations_failed: int
     oddities: tuple[str, ...]
+
+    @property
+    def includes_disks(self) -> bool:
+        """Whether volumes were asked for, whichever way."""
+        return bool(self.snapshot_volumes or self.volumes_to_files or self.move_data)
 
 
 def backup_manifest(request: BackupRequest) -> names.Json:
@@ -144,6 +150,7 @@ def _spec(fields: Fields) -> dict[str, Any]:
         "snapshot_volumes": fields.flag("spec.snapshotVolumes"),
         "volumes_to_files": fields.flag("spec.defaultVolumesToFsBackup"),
         "move_data": fields.flag("spec.snapshotMoveData"),
+        "ttl": names.read_go_duration(fields.text("spec.ttl")),
     }
 
 

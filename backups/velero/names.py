@@ -7,6 +7,7 @@ what Velero labelled with it.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ CLUSTER = "drydock.backup/cluster"
 PROJECT = "drydock.backup/project"
 POLICY = "drydock.backup/policy"
 LOCATION = "drydock.backup/location"
+REQUESTED_BY = "drydock.backup/requested-by"  # annotations: what the object does not tell by itself
+CLUSTER_RESOURCES = "drydock.backup/cluster-resources"
 
 EXCLUDE_FROM_BACKUP = "velero.io/exclude-from-backup"
 STORAGE_LOCATION = "velero.io/storage-location"
@@ -33,6 +36,7 @@ BACKUP_NAME = "velero.io/backup-name"
 BACKUP_UID = "velero.io/backup-uid"
 
 LONGEST_LABEL = 63
+_GO_DURATION = re.compile(r"(?:(\d{1,7})h)?(?:(\d{1,9})m)?(?:(\d{1,11})s)?")
 
 Json = dict[str, Any]
 
@@ -118,3 +122,12 @@ def go_duration(duration: timedelta) -> str:
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes}m{seconds}s"
+
+
+def read_go_duration(text: str) -> timedelta | None:
+    """What `go_duration` wrote; None for anything else, nothing included."""
+    found = _GO_DURATION.fullmatch(text)
+    if not found or not any(found.groups()):
+        return None
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds)

@@ -75,6 +75,8 @@ class RestoreReport:
     namespace_mapping: Mapping[str, str]
     include_cluster_resources: bool | None
     restore_pvs: bool | None
+    preserve_node_ports: bool | None
+    existing_resource_policy: str
     phase: str
     items_done: int
     items_total: int
@@ -153,6 +155,8 @@ def _spec(fields: Fields) -> dict[str, Any]:
         "namespace_mapping": fields.mapping("spec.namespaceMapping"),
         "include_cluster_resources": fields.flag("spec.includeClusterResources"),
         "restore_pvs": fields.flag("spec.restorePVs"),
+        "preserve_node_ports": fields.flag("spec.preserveNodePorts"),
+        "existing_resource_policy": fields.text("spec.existingResourcePolicy"),
     }
 
 
