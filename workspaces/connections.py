@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from django.db.models import Case, F, When
 from django.utils import timezone
 
 from console.kube.connection import Connection, connect
@@ -80,6 +81,8 @@ def queue_for(cluster: Cluster) -> QueueName:
 
 def note_seen(cluster: Cluster, state: str, reason: str = "") -> None:
     """The cluster answered: store when, and what state that means."""
-    row, now = Cluster.objects.filter(pk=cluster.pk), timezone.now()
-    row.update(seen_at=now, retry_at=None, state_reason=reason)
-    row.exclude(state=state).update(state=state, state_since=now)
+    now = timezone.now()
+    since = Case(When(state=state, then=F("state_since")), default=now)
+    Cluster.objects.filter(pk=cluster.pk).update(
+        seen_at=now, retry_at=None, state_reason=reason, state=state, state_since=since
+    )

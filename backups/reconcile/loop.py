@@ -17,9 +17,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -32,7 +31,7 @@ from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import location as locations
 from backups.reconcile import location_draft, observation, readoption, volumes
-from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
+from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
 from console.lib import metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue, reachable
@@ -71,10 +70,8 @@ class Reconciler:
         self.heard: queue.Queue[Heard] = queue.Queue()
         self.unwritten: Heard | None = None  # heard while the database was away
         self.watchers: dict[tuple[uuid.UUID, str], Watcher] = {}
-        self.looked: dict[uuid.UUID, float] = {}
-        self.looking: dict[uuid.UUID, Future[None]] = {}
-        self.lookers = ThreadPoolExecutor(8, thread_name_prefix="look")
-        self.nurses = ThreadPoolExecutor(8, thread_name_prefix="nurse")  # for those in trouble, who take long
+        self.lookers = Lookers(16, IDLE_EVERY)
+        self.nurses = Lookers(8, UPKEEP_EVERY)  # for clusters in trouble, who take long
         self.stopping = threading.Event()
         self.upkeep_at = self.sweep_at = 0.0
 
@@ -95,6 +92,7 @@ class Reconciler:
             self.upkeep_at = time.monotonic() + UPKEEP_EVERY
             self._upkeep()
         self._tend_watchers()
+        self._look_around()
         redrive()
         self._write(until=time.monotonic() + ROUND)
 
@@ -104,7 +102,7 @@ class Reconciler:
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
-        self._look_around()
+        self._plan_looks()
         if time.monotonic() >= self.sweep_at:
             self.sweep_at = time.monotonic() + SWEEP_EVERY
             sweep()
@@ -135,19 +133,20 @@ class Reconciler:
             self.watchers[cluster.pk, kind] = Watcher(place, kind, self.heard)
             self.watchers[cluster.pk, kind].start()
 
-    def _look_around(self) -> None:
+    def _plan_looks(self) -> None:
         """A cluster in trouble is looked at every time, breaker or not, so that it is seen at once when it is well."""
-        now = time.monotonic()
-        for cluster in Cluster.objects.filter(watched_by=self.holder):
-            due = cluster.retry_at or now - self.looked.get(cluster.pk, -IDLE_EVERY) >= IDLE_EVERY
-            if due and self._is_free(cluster) and (place := place_of(cluster)):
-                self.looked[cluster.pk] = now
-                pool = self.nurses if cluster.retry_at else self.lookers
-                self.looking[cluster.pk] = pool.submit(look, place, self.heard)
+        mine = Cluster.objects.filter(watched_by=self.holder).order_by().values_list("pk", flat=True)
+        self.lookers.plan(mine.filter(retry_at=None), ahead=UPKEEP_EVERY)
+        self.nurses.plan(mine.exclude(retry_at=None), ahead=UPKEEP_EVERY)
 
-    def _is_free(self, cluster: Cluster) -> bool:
-        """Whether nobody is looking at it already."""
-        return cluster.pk not in self.looking or self.looking[cluster.pk].done()
+    def _look_around(self) -> None:
+        """Write what was found, and send on who is free."""
+        for lookers in (self.lookers, self.nurses):
+            for found in lookers.found():
+                _write_one(found)
+            for cluster in Cluster.objects.filter(pk__in=lookers.next(), watched_by=self.holder):
+                if place := place_of(cluster):
+                    lookers.send(place)
 
     def _write(self, until: float) -> None:
         while (left := until - time.monotonic()) > 0:
@@ -155,19 +154,14 @@ class Reconciler:
                 heard = self.unwritten = self.unwritten or self.heard.get(timeout=left)
             except queue.Empty:
                 return
-            try:
-                write(heard)
-            except (OperationalError, InterfaceError):
-                raise
-            except Exception:  # one odd object must not keep the others from being written
-                log.exception("could not be written", cluster=str(heard.cluster), heard=type(heard).__name__)
+            _write_one(heard)
             self.unwritten = None
 
     def _stop(self) -> None:
         for watcher in self.watchers.values():
             watcher.stopping.set()
-        for pool in (self.lookers, self.nurses):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self.lookers.stop()
+        self.nurses.stop()
         with contextlib.suppress(Error):  # without a database the leases run out by themselves
             Cluster.objects.let_go_of_watch(self.holder)
             Presence.objects.leave(self.holder)
@@ -252,15 +246,26 @@ def send_tidying() -> None:
         enqueue("backups.jobs.tidy_restore", restore.pk, restore.attempt, queue="slow")
 
 
+def _write_one(heard: Heard) -> None:
+    """One odd object must not keep the others from being written; a database that is away must."""
+    try:
+        write(heard)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("could not be written", cluster=str(heard.cluster), heard=type(heard).__name__)
+
+
 def write(heard: Heard) -> None:
     """Bring the rows up to what was heard."""
     match heard:
         case Changed():
             _write_changed(heard)
         case Listed():
-            _write_listed(heard)
-        case Verdicts():
-            _write_verdicts(heard)
+            note_answer(heard.cluster, slow=heard.slow)
+            _write_objects(heard.cluster, heard.kind, heard.objects, heard.began)
+        case Looked():
+            _write_looked(heard)
         case Lost():
             _write_lost(heard)
 
@@ -274,26 +279,24 @@ def _write_changed(heard: Changed) -> None:
         observation.removed(wish, heard.object) if heard.gone else observation.observe(wish, heard.object)
 
 
-def _write_listed(heard: Listed) -> None:
-    note_answer(heard.cluster, slow=heard.slow)
-    settled = heard.began - ALLOWANCE  # one submitted while the list was being read may not be in it
-    for wish in _open_rows(heard.cluster, heard.kind):
-        if raw := heard.objects.get(wish.object_name):
-            observation.observe(wish, raw)
-        elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at and wish.submitted_at < settled:
-            observation.vanished(wish)
-    readoption.readopt(heard.cluster, heard.kind, heard.objects)
-
-
-def _write_verdicts(heard: Verdicts) -> None:
+def _write_looked(heard: Looked) -> None:
+    note_answer(heard.cluster, slow=heard.slow, namespaces=heard.namespaces)
+    for kind, objects in heard.objects.items():
+        _write_objects(heard.cluster, kind, objects, heard.began)
     readoption.readopt_locations(heard.cluster, heard.locations)
-    if heard.namespaces:  # people pick from them
-        cluster = Cluster.objects.get(pk=heard.cluster)
-        cluster.facts = cluster.facts | {"namespaces": list(heard.namespaces)}
-        cluster.save(update_fields=["facts"])
     for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
         if report := heard.locations.get(placed.object_name):
             locations.note_verdict(placed, report)
+
+
+def _write_objects(cluster: uuid.UUID, kind: str, objects: Mapping[str, Raw], began: datetime) -> None:
+    settled = began - ALLOWANCE  # one submitted while the list was being read may not be in it
+    for wish in _open_rows(cluster, kind):
+        if raw := objects.get(wish.object_name):
+            observation.observe(wish, raw)
+        elif wish.state in lifecycle.IN_CLUSTER and wish.submitted_at and wish.submitted_at < settled:
+            observation.vanished(wish)
+    readoption.readopt(cluster, kind, objects)
 
 
 def _write_lost(heard: Lost) -> None:
@@ -304,7 +307,7 @@ def _write_lost(heard: Lost) -> None:
         note_seen(cluster, heard.state, heard.reason)
 
 
-def note_answer(pk: uuid.UUID, *, slow: bool = False) -> None:
+def note_answer(pk: uuid.UUID, *, slow: bool = False, namespaces: Sequence[str] = ()) -> None:
     """The cluster answered as it should: it is what it was at its last check.
 
     Slowness alone is no trouble: it may be our own. A cluster that was in trouble is so until it answers quickly.
@@ -314,3 +317,6 @@ def note_answer(pk: uuid.UUID, *, slow: bool = False) -> None:
         note_slow(cluster, f"{cluster} answers so slowly that its backups and restores have to wait for one another.")
     else:
         note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))
+    if namespaces and list(namespaces) != cluster.facts.get("namespaces"):  # people pick from them
+        cluster.facts = cluster.facts | {"namespaces": list(namespaces)}
+        cluster.save(update_fields=["facts"])

@@ -1,7 +1,8 @@
 """Threads that listen to clusters. They never touch the ORM: what they hear goes into one queue, which writers drain.
 
-A cluster with open rows is watched, one thread for Backups and one for Restores. A cluster where nothing runs is
-listed now and then by a few shared threads.
+A cluster with open rows is watched, one thread for Backups and one for Restores. Every cluster is looked at now and
+then by a few shared threads, whose finds are collected once a round: no more of them lie in memory than there are
+threads.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,9 +22,8 @@ import structlog
 
 from backups.velero import names
 from backups.velero.location import LocationReport, read_location
-from backups.velero.reading import Fields
 from console.kube.connection import Connection, connect
-from console.kube.facts import cluster_uid, namespaces
+from console.kube.facts import KUBE_SYSTEM, cluster_uid, namespaces
 from console.kube.kubeconfig import ClusterAccess
 from console.kube.watch import list_then_watch
 from console.lib import outbound
@@ -72,12 +73,18 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What Velero says of the locations in a cluster, by name, and the namespaces there are."""
+class Looked:
+    """One look at a cluster: objects by kind and name, what Velero says of the locations, the namespaces there are.
+
+    What is not among the objects did not exist when the look began. `slow`: the cluster took long to answer at all.
+    """
 
     cluster: uuid.UUID
+    objects: Mapping[str, Mapping[str, Raw]] = field(repr=False)
+    began: datetime
     locations: Mapping[str, LocationReport]
     namespaces: tuple[str, ...] = ()
+    slow: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class Lost:
     state: ClusterState = ClusterState.UNREACHABLE
 
 
-Heard = Changed | Listed | Verdicts | Lost
+Heard = Changed | Listed | Looked | Lost
 
 
 def lost(cluster: uuid.UUID, error: ConsoleError) -> Lost:
@@ -102,17 +109,14 @@ def lost(cluster: uuid.UUID, error: ConsoleError) -> Lost:
 
 def name_of(raw: Raw) -> str:
     """An object's name; empty for something that has none."""
-    return Fields(raw).text("metadata.name")
+    metadata = raw.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
 
 
-@contextmanager
-def _opened(place: Place) -> Iterator[tuple[Connection, bool]]:
-    """A connection that has answered, and whether that took long."""
-    began = time.monotonic()
-    with connect(place.access, outbound.policy()) as connection:
-        if cluster_uid(connection) != place.uid:
-            raise Refused("Another cluster answers at this address.", remedy="Replace the kubeconfig.")
-        yield connection, time.monotonic() - began > SLOW
+def _recognise(place: Place, uid: str) -> None:
+    if uid != place.uid:
+        raise Refused("Another cluster answers at this address.", remedy="Replace the kubeconfig.")
 
 
 class Watcher(threading.Thread):
@@ -130,8 +134,10 @@ class Watcher(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             try:
-                with _opened(self.place) as (connection, slow):
-                    self._listen(connection, slow)
+                began = time.monotonic()
+                with connect(self.place.access, outbound.policy()) as connection:
+                    _recognise(self.place, cluster_uid(connection))
+                    self._listen(connection, slow=time.monotonic() - began > SLOW)
             except ConsoleError as error:
                 if not (self.listening and isinstance(error, TryLater)):
                     self.heard.put(lost(self.place.cluster, error))
@@ -156,16 +162,64 @@ class Watcher(threading.Thread):
                 self.heard.put(Changed(self.place.cluster, self.kind, event.object, event.type == "DELETED"))
 
 
-def look(place: Place, heard: queue.Queue[Heard]) -> None:
-    """List an idle cluster's Backups, Restores, locations and namespaces once."""
+class Lookers:
+    """A few threads that look at clusters in turn: each cluster once every `every` seconds, never twice at a time."""
+
+    def __init__(self, threads: int, every: float) -> None:
+        self.threads, self.every = threads, every
+        self._began: dict[uuid.UUID, float] = {}
+        self._waiting: deque[uuid.UUID] = deque()
+        self._out: dict[uuid.UUID, Future[Looked | Lost]] = {}
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look")
+
+    def plan(self, clusters: Iterable[uuid.UUID], ahead: float) -> None:
+        """Line up those of `clusters` that fall due within `ahead` seconds, the longest unseen first."""
+        began = {pk: self._began.get(pk, 0.0) for pk in clusters}
+        due = time.monotonic() + ahead - self.every
+        self._began = {pk: at for pk, at in began.items() if at}
+        self._waiting = deque(sorted((pk for pk in began if began[pk] <= due), key=lambda pk: began[pk]))
+
+    def next(self) -> list[uuid.UUID]:
+        """Whose turn it is now: no more than there are threads free."""
+        turn: list[uuid.UUID] = []
+        while self._waiting and len(self._out) + len(turn) < self.threads:
+            if (pk := self._waiting.popleft()) not in self._out:
+                turn.append(pk)
+        self._began |= dict.fromkeys(turn, time.monotonic())
+        return turn
+
+    def send(self, place: Place) -> None:
+        """Have a thread look there."""
+        self._out[place.cluster] = self._pool.submit(look, place)
+
+    def found(self) -> list[Looked | Lost]:
+        """What the threads have found since they were asked last."""
+        ended = [pk for pk, future in self._out.items() if future.done()]
+        return [self._out.pop(pk).result() for pk in ended]
+
+    def stop(self) -> None:
+        """Ask nobody any more, wait for nobody."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def look(place: Place) -> Looked | Lost:
+    """List a cluster's namespaces, Backups, Restores and locations once."""
     try:
-        with _opened(place) as (connection, slow):
-            for kind, path in PATHS.items():
-                began = datetime.now(UTC)
-                objects = {name_of(raw): raw for raw in connection.list(path(place.namespace))}
-                heard.put(Listed(place.cluster, kind, objects, began, slow))
-            reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
-            there = tuple(namespace.name for namespace in namespaces(connection))
-            heard.put(Verdicts(place.cluster, {report.name: report for report in reports}, there))
+        with connect(place.access, outbound.policy()) as connection:
+            return _look(place, connection)
     except ConsoleError as error:
-        heard.put(lost(place.cluster, error))
+        return lost(place.cluster, error)
+    except Exception:
+        log.exception("look broke", cluster=str(place.cluster))
+        return Lost(place.cluster, "Something went wrong while looking at this cluster.")
+
+
+def _look(place: Place, connection: Connection) -> Looked:
+    began, clock = datetime.now(UTC), time.monotonic()
+    there = {namespace.name: namespace.uid for namespace in namespaces(connection)}
+    slow = time.monotonic() - clock > SLOW
+    _recognise(place, there.get(KUBE_SYSTEM, ""))
+    paths = {kind: path(place.namespace) for kind, path in PATHS.items()}
+    found = {kind: {name_of(raw): raw for raw in connection.list(path)} for kind, path in paths.items()}
+    reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
+    return Looked(place.cluster, found, began, {report.name: report for report in reports}, tuple(there), slow)

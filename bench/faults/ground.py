@@ -150,7 +150,7 @@ class Servers:
         type(cluster).objects.filter(pk=cluster.pk).update(retry_at=None)
         place = loop.place_of(cluster)
         assert place is not None
-        watching.look(place, self.heard)
+        self.heard.put(watching.look(place))
         while not self.heard.empty():
             loop.write(self.heard.get())
 

@@ -15,6 +15,7 @@ from console.kube.paths import core, custom
 from console.lib.errors import Missing, NotPermitted, Refused
 from console.lib.text import storable
 
+KUBE_SYSTEM = "kube-system"  # the uid of this namespace tells a cluster from every other
 _DEFAULT_STORAGE_CLASS = "storageclass.kubernetes.io/is-default-class"
 _DEFAULT_SNAPSHOT_CLASS = "snapshot.storage.kubernetes.io/is-default-class"
 _NODES_ASKED = 100
@@ -90,6 +91,7 @@ class Namespace:
     name: str
     phase: str
     labels: dict[str, str]
+    uid: str
 
 
 def server_version(connection: Connection) -> ServerVersion:
@@ -105,7 +107,7 @@ def cluster_uid(connection: Connection) -> str:
 
     Raises: Missing, NotPermitted, Refused (an answer without uid).
     """
-    uid = _text(_metadata(connection.get(core("namespaces", None, "kube-system"))), "uid")
+    uid = _text(_metadata(connection.get(core("namespaces", None, KUBE_SYSTEM))), "uid")
     if not uid:
         raise Refused(
             f"{connection.host} tells no uid for the namespace kube-system, so the cluster cannot be recognised again.",
@@ -167,7 +169,12 @@ def snapshot_classes(connection: Connection) -> tuple[SnapshotClass, ...]:
 def namespaces(connection: Connection) -> tuple[Namespace, ...]:
     """All namespaces, by name."""
     found = (
-        Namespace(_text(_metadata(item), "name"), _text(_mapping(item.get("status")), "phase"), _labels(item))
+        Namespace(
+            name=_text(_metadata(item), "name"),
+            phase=_text(_mapping(item.get("status")), "phase"),
+            labels=_labels(item),
+            uid=_text(_metadata(item), "uid"),
+        )
         for item in connection.list(core("namespaces"))
     )
     return tuple(sorted(found, key=lambda namespace: namespace.name))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
@@ -14,7 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from backups.reconcile import watching
 from backups.reconcile.loop import place_of
-from backups.reconcile.watching import Changed, Heard, Listed, Lost, Place, Verdicts, Watcher, look, name_of
+from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Watcher, look, name_of
 from tests.fakes.apiserver import FakeApiServer, Fault
 from tests.unit.backups.reconcile.conftest import VELERO, Site
 from workspaces.models.cluster import ClusterState
@@ -181,18 +185,28 @@ class TestWatcher:
 
 
 class TestLook:
-    def test_backups_restores_and_verdicts(self, east: Site, place: Place, heard: queue.Queue[Heard]) -> None:
+    def test_backups_restores_locations_and_namespaces(self, east: Site, place: Place) -> None:
         put(east, "one", phase="Completed")
         location = {"metadata": {"name": "l", "namespace": VELERO}, "spec": {}, "status": {"phase": "Unavailable"}}
         east.fake.put("backupstoragelocations", location)
-        look(place, heard)
-        found = list(heard.queue)
-        assert [(one.kind, list(one.objects)) for one in found if isinstance(one, Listed)] == [
-            ("backup", ["one"]),
-            ("restore", []),
-        ]
-        (verdicts,) = [one for one in found if isinstance(one, Verdicts)]
-        assert verdicts.locations["l"].phase in ("Available", "Unavailable")
+        before = datetime.now(UTC)
+        found = look(place)
+        assert isinstance(found, Looked)
+        assert {kind: list(objects) for kind, objects in found.objects.items()} == {"backup": ["one"], "restore": []}
+        assert before <= found.began <= datetime.now(UTC)
+        assert found.locations["l"].phase in ("Available", "Unavailable")
+        assert found.namespaces == ("default", "kube-system", "velero")
+
+    def test_another_cluster_at_the_address(self, east: Site) -> None:
+        found = look(Place(east.row.pk, east.fake.access(), "another-uid", VELERO))
+        assert isinstance(found, Lost)
+        assert "Another cluster answers" in found.reason
+
+    def test_a_bug_of_ours_is_said_without_its_detail(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(watching, "namespaces", lambda connection: connection.planted_detail)
+        found = look(place)
+        assert isinstance(found, Lost)
+        assert found.reason == "Something went wrong while looking at this cluster."
 
     @pytest.mark.parametrize(
         ("fault", "state"),
@@ -205,23 +219,97 @@ class TestLook:
             (Fault("status", status=403), "degraded"),
         ],
     )
-    def test_what_goes_wrong_is_said(
-        self, api: FakeApiServer, place: Place, heard: queue.Queue[Heard], fault: Fault, state: str
-    ) -> None:
+    def test_what_goes_wrong_is_said(self, api: FakeApiServer, place: Place, fault: Fault, state: str) -> None:
         """One that says no, or not now, is not out of reach."""
         api.add_faults(fault)
-        look(place, heard)
-        (found,) = list(heard.queue)
+        found = look(place)
         assert isinstance(found, Lost)
         assert found.state == state
         assert found.reason
 
-    def test_without_velero(self, east: Site, place: Place, heard: queue.Queue[Heard]) -> None:
+    def test_without_velero(self, east: Site, place: Place) -> None:
         east.fake.remove_group("velero.io")
-        look(place, heard)
-        assert list(heard.queue) == [
-            Lost(east.row.pk, "Velero is not installed in this cluster.", ClusterState.VELERO_MISSING)
-        ]
+        sentence = "Velero is not installed in this cluster."
+        assert look(place) == Lost(east.row.pk, sentence, ClusterState.VELERO_MISSING)
+
+
+class TestLookers:
+    """Two threads, three clusters, and looks that end when the test says so."""
+
+    A, B, C = (uuid.UUID(int=number) for number in (1, 2, 3))
+
+    @pytest.fixture
+    def gate(self, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+        """Looks end when it opens."""
+        opened = threading.Event()
+
+        def wait(place: Place) -> Lost:
+            opened.wait(10)
+            return Lost(place.cluster, "seen")
+
+        monkeypatch.setattr(watching, "look", wait)
+        return opened
+
+    @pytest.fixture
+    def lookers(self, gate: threading.Event) -> Iterator[Lookers]:
+        made = Lookers(2, every=45)
+        yield made
+        gate.set()
+        made.stop()
+
+    def sent(self, lookers: Lookers, place: Place) -> list[uuid.UUID]:
+        turn = lookers.next()
+        for pk in turn:
+            lookers.send(replace(place, cluster=pk))
+        return turn
+
+    def collected(self, lookers: Lookers, count: int) -> set[uuid.UUID]:
+        found: list[Looked | Lost] = []
+        until = time.monotonic() + 10
+        while len(found) < count and time.monotonic() < until:
+            found += lookers.found()
+        return {one.cluster for one in found}
+
+    def test_no_more_at_a_time_than_there_are_threads(
+        self, lookers: Lookers, place: Place, gate: threading.Event
+    ) -> None:
+        lookers.plan([self.A, self.B, self.C], ahead=0)
+        assert self.sent(lookers, place) == [self.A, self.B]
+        assert self.sent(lookers, place) == lookers.found() == []
+        gate.set()
+        assert self.collected(lookers, 2) == {self.A, self.B}
+        assert self.sent(lookers, place) == [self.C]
+
+    def test_never_twice_at_a_time(self, lookers: Lookers, place: Place) -> None:
+        lookers.plan([self.A], ahead=0)
+        assert self.sent(lookers, place) == [self.A]
+        lookers.every = 0
+        lookers.plan([self.A, self.B], ahead=0)
+        assert self.sent(lookers, place) == [self.B]
+
+    def test_each_once_in_its_time_and_the_longest_unseen_first(
+        self, lookers: Lookers, place: Place, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gate.set()
+        clock = iter([100.0, 100.0, 110.0, 110.0, 140.0, 146.0, 160.0])
+        monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+        lookers.plan([self.A], ahead=5)  # at 100
+        assert self.turn(lookers, place) == [self.A]
+        lookers.plan([self.A, self.B], ahead=5)  # at 110
+        assert self.turn(lookers, place) == [self.B]
+        lookers.plan([self.A, self.B], ahead=4)  # at 140: the first falls due at 145
+        assert lookers._waiting == deque()
+        lookers.plan([self.A, self.B], ahead=5)  # at 146
+        assert list(lookers._waiting) == [self.A]
+        lookers.plan([self.B, self.C, self.A], ahead=5)  # at 160
+        assert list(lookers._waiting) == [self.C, self.A, self.B]
+
+    def turn(self, lookers: Lookers, place: Place) -> list[uuid.UUID]:
+        turn = self.sent(lookers, place)
+        for future in lookers._out.values():
+            future.result(10)
+        lookers.found()
+        return turn
 
 
 def test_a_kubeconfig_that_cannot_be_used_is_said_on_the_clusters_page(east: Site) -> None:

@@ -123,6 +123,6 @@ class TestFacts:
 
     def test_odd_objects(self, cluster: Cluster, connection: Connection) -> None:
         cluster.put("storageclasses", {"metadata": {"name": "odd", "annotations": None}, "provisioner": 3})
-        cluster.put("namespaces", {"metadata": {"name": "odd"}, "status": "gone"})
+        cluster.put("namespaces", {"metadata": {"name": "odd", "uid": "u"}, "status": "gone"})
         assert facts.storage_classes(connection) == (facts.StorageClass("odd", "", False, ""),)
-        assert facts.Namespace("odd", "", {"kubernetes.io/metadata.name": "odd"}) in facts.namespaces(connection)
+        assert facts.Namespace("odd", "", {"kubernetes.io/metadata.name": "odd"}, "u") in facts.namespaces(connection)
