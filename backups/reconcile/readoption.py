@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from accounts import audit
@@ -89,7 +89,7 @@ def _each(
         try:
             with transaction.atomic():
                 make(here, key, ours[key])
-        except (NoRow, BadInput) as error:
+        except (NoRow, BadInput, DataError) as error:
             left += 1
             _tell(here, kind, str(key), str(error))
     _note_left(here, kind, left)
@@ -138,7 +138,6 @@ def _make_backup(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
         name=_free_name(cluster, report),
         include_disks=report.includes_disks,
         keep_for=report.ttl or VELEROS_TTL,
-        expires_at=report.expires_at,
     )
     _keep(backup, report)
 

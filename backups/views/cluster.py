@@ -38,6 +38,8 @@ WORDS = {
     "backup.log": "Read a backup's log",
     "restore.create": "Asked for a restore",
     "restore.log": "Read a restore's log",
+    "backup.readopt": "Found the backup in the cluster again",
+    "restore.readopt": "Found the restore in the cluster again",
 }
 
 

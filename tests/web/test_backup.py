@@ -112,11 +112,11 @@ def test_the_list_says_what_a_backup_holds(alices: Client, east: Cluster, store:
     url = f"/clusters/{east.pk}/backup-restore/"
     make_backup(east, store, "some", namespaces=["shop", "intranet", "wiki", "mail"], include_disks=False, size=2048)
     page = alices.get(url).content.decode()
-    assert "shop, intranet" in page and "+2</span>" in page and "No disks · cluster resources auto" in page
+    assert "shop, intranet" in page and "+2</span>" in page and "No disks" in page and "cluster resources auto" in page
     assert "2.0 KiB" in page and UNKNOWN_SIZE not in page
     make_backup(east, store, "whole", include_disks=True, cluster_resources="never")
     page = alices.get(url).content.decode()
-    assert "All namespaces" in page and "With disks · cluster resources never" in page
+    assert "All namespaces" in page and "With disks" in page and "cluster resources never" in page
     assert UNKNOWN_SIZE in page
 
 
@@ -306,3 +306,12 @@ def test_a_line_nested_beyond_reason_is_shown_as_it_is() -> None:
 
     line = '{"msg":' * 100_000
     assert parsed(line).text == line
+
+
+@pytest.mark.parametrize("page", ["", "restores/"])
+def test_what_an_older_database_does_not_know_is_said(alices: Client, east: Cluster, page: str) -> None:
+    url = f"/clusters/{east.pk}/backup-restore/{page}"
+    assert "Not everything here is known" not in alices.get(url).text
+    east.facts = east.facts | {"left": {"backup": 2, "restore": 1}}
+    east.save()
+    assert "It made 2 backups and 1 restore in this cluster" in alices.get(url).text
