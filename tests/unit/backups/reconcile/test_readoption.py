@@ -16,7 +16,7 @@ from backups.models import Backup, BackupLocation, ClusterResources, PlacedLocat
 from backups.reconcile import backup as backups
 from backups.reconcile import loop, readoption, submission
 from backups.reconcile import restore as restores
-from backups.reconcile.watching import Listed, Verdicts
+from backups.reconcile.watching import Looked
 from backups.velero import names
 from backups.velero.location import read_location
 from tests.fakes.apiserver import Fault
@@ -47,11 +47,12 @@ class Copy:
     def look(self) -> None:
         """One look at each cluster, as the reconciler has it when it starts."""
         for site in self.sites:
-            for kind, plural in (("backup", "backups"), ("restore", "restores")):
-                objects = {one["metadata"]["name"]: one for one in site.velero.objects(plural)}
-                loop.write(Listed(site.row.pk, kind, objects, timezone.now()))
+            objects = {
+                kind: {one["metadata"]["name"]: one for one in site.velero.objects(plural)}
+                for kind, plural in (("backup", "backups"), ("restore", "restores"))
+            }
             reports = [read_location(raw) for raw in site.velero.objects("backupstoragelocations")]
-            loop.write(Verdicts(site.row.pk, {report.name: report for report in reports}))
+            loop.write(Looked(site.row.pk, objects, timezone.now(), {report.name: report for report in reports}))
 
 
 @pytest.fixture
