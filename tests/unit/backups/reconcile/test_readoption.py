@@ -16,7 +16,7 @@ from backups.models import Backup, BackupLocation, ClusterResources, PlacedLocat
 from backups.reconcile import backup as backups
 from backups.reconcile import loop, readoption, submission
 from backups.reconcile import restore as restores
-from backups.reconcile.watching import Looked
+from backups.reconcile.watching import Listed, Looked
 from backups.velero import names
 from backups.velero.location import read_location
 from tests.fakes.apiserver import Fault
