@@ -15,6 +15,7 @@ wsgi_app = "console.wsgi"
 worker_class = "gthread"
 workers = 2
 threads = 8
+preload_app = True  # loaded once, so that a child that was killed is back in an instant
 max_requests = 20000
 max_requests_jitter = 2000
 graceful_timeout = 10

@@ -9,7 +9,9 @@ from bench.checks import run
 CHECKS = {
     "R1": "bench.faults.kills",
     "R2": "bench.faults.cells",
+    "R3": "bench.faults.next_attempt",
     "R4": "bench.faults.late_holders",
+    "R12": "bench.faults.stops",
 }
 
 if __name__ == "__main__":

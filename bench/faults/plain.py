@@ -50,6 +50,12 @@ def _work(valkey: Path, seconds: float, ending: signal.Signals) -> None:
     worker.wait(20)
 
 
+def send_slow(valkey: str, seconds: float) -> None:
+    """A job that takes so long."""
+    with redis.Redis(unix_socket_path=valkey) as connection:
+        rq.Queue(QUEUES[0], connection=connection).enqueue(time.sleep, seconds)
+
+
 def work(valkey: str) -> None:
     """Work until told to stop."""
     connection = redis.Redis(unix_socket_path=valkey)
