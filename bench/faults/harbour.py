@@ -71,18 +71,23 @@ class Harbour:
 @contextlib.contextmanager
 def harbour(clusters: int) -> Iterator[Harbour]:
     """In a folder that is thrown away."""
-    from bench.faults import history
-
     extra = {"WORKERS": str(clusters), "RECONCILERS": "2"}
     with (
         tempfile.TemporaryDirectory(prefix="drydock-harbour-") as folder,
         fleet(Path(folder), clusters=clusters) as ships,
+        stack.console(ships.var, extra) as url,
+        logs_on_failure(ships.var),
     ):
-        with stack.console(ships.var, extra) as url, logs_on_failure(ships.var):
-            history.install()
-            visitor = Visitor(url)
-            visitor.sign_in(stack.EMAIL, PASSWORD)
-            yield Harbour(ships, visitor)
+        yield _signed_in(ships, url)
+
+
+def _signed_in(ships: Fleet, url: str) -> Harbour:
+    from bench.faults import history
+
+    history.install()
+    visitor = Visitor(url)
+    visitor.sign_in(stack.EMAIL, PASSWORD)
+    return Harbour(ships, visitor)
 
 
 def fresh(backup: Backup) -> Backup:
