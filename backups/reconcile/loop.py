@@ -281,9 +281,9 @@ def _write_changed(heard: Changed) -> None:
 
 def _write_looked(heard: Looked) -> None:
     note_answer(heard.cluster, slow=heard.slow, namespaces=heard.namespaces)
+    readoption.readopt_locations(heard.cluster, heard.locations)
     for kind, objects in heard.objects.items():
         _write_objects(heard.cluster, kind, objects, heard.began)
-    readoption.readopt_locations(heard.cluster, heard.locations)
     for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
         if report := heard.locations.get(placed.object_name):
             locations.note_verdict(placed, report)

@@ -196,18 +196,27 @@ class TestRowsAgain:
     def test_what_older_versions_made_has_no_annotations(
         self, project: Project, east: Site, store: BackupLocation, copy: Copy
     ) -> None:
-        """Nor the label of its location, which is then found by its place; that is known at the next look."""
+        """Nor the label of its location, which is then found by its place."""
         backup = completed(east, wishes(project, east, store))
         raw = east.velero.objects("backups")[0]
         del raw["metadata"]["annotations"], raw["metadata"]["labels"][names.LOCATION]
         east.fake.put("backups", raw)
         copy.put_back()
         copy.look()
-        assert east.fresh().facts[readoption.LEFT] == {"backup": 1}
-        copy.look()
         row = Backup.objects.get()
         assert kept(row) | {"requested_by_name": "Alice of Harbor"} == kept(backup)
-        assert row.requested_by_name == "" and readoption.LEFT not in _facts(east)
+        assert row.requested_by_name == ""
+
+    def test_a_restore_that_is_seen_before_its_backup(
+        self, project: Project, east: Site, west: Site, store: BackupLocation, copy: Copy
+    ) -> None:
+        completed(west, make_restore(completed(east, wishes(project, east, store)), west.row))
+        copy.put_back()
+        copy.sites.reverse()
+        copy.look()
+        assert west.fresh().facts[readoption.LEFT] == {"restore": 1} and not Restore.objects.exists()
+        copy.look()
+        assert Restore.objects.exists() and readoption.LEFT not in _facts(west)
 
 
 def _facts(site: Site) -> dict[str, Any]:
