@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import django
 
@@ -142,7 +142,14 @@ def settle(seconds: float) -> list[VeleroWish]:
     return []
 
 
-def judge(report: Report, site: Site, asked: Sequence[Asked], seconds: float = 120) -> None:
+class Seen(Protocol):
+    """What the judge asks."""
+
+    def objects(self, plural: str) -> dict[str, list[dict[str, Any]]]:
+        """Velero's objects of a kind by their wish, past the console."""
+
+
+def judge(report: Report, site: Seen, asked: Sequence[Asked], seconds: float = 120) -> None:
     """I1, I2, I4, I6, I8: what was accepted is there once, has ended, and is what the cluster says; else its story."""
     from bench.faults import history
 
