@@ -70,7 +70,7 @@ class BackupForm(NamespacesMixin):
     name = forms.CharField(
         label="Backup name",
         max_length=lifecycle.LONGEST_NAME,
-        help_text=f"Lower-case letters, digits and hyphens, {lifecycle.LONGEST_NAME} characters at most.",
+        help_text=f"Lower-case letters, digits, hyphens; at most {lifecycle.LONGEST_NAME}.",
         widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
     )
     location = LocationChoice(

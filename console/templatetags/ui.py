@@ -117,9 +117,15 @@ def wish_badge(wish: Any) -> SafeString:
 @register.filter
 def wish_label(wish: Any) -> str:
     """`Queued, 3rd in line`; the state's word where there is no queue."""
+    place = queue_place(wish)
+    return look(wish.state).label + (f", {place}" if place else "")
+
+
+@register.filter
+def queue_place(wish: Any) -> str:
+    """`3rd in line`, `next in line`; empty where there is no queue."""
     position = getattr(wish, "queue_position", 0) if wish.state == "submitted" else 0
-    place = f", {ordinal(position)} in line" if position else ""
-    return look(wish.state).label + place
+    return f"{ordinal(position)} in line" if position else ""
 
 
 def ordinal(position: int) -> str:
@@ -204,7 +210,7 @@ def moment(at: datetime | None, style: str = "relative", empty: str = "—") -> 
     if style == "relative":
         return ago
     return format_html(
-        '<time datetime="{}" title="{}">{}</time> <span class="faint">({})</span>', machine, stamp, local, ago
+        '<time datetime="{}" title="{}">{}</time> <span class="faint nowrap">({})</span>', machine, stamp, local, ago
     )
 
 

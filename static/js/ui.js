@@ -63,6 +63,10 @@ document.addEventListener("keydown", (event) => {
   } else if (document.body.classList.contains("nav-open")) setNav(false);
 });
 
+// Where tabs do not fit beside each other, the current one is in view.
+for (const tab of document.querySelectorAll(".tabs a[aria-current]"))
+  tab.parentElement.scrollLeft = tab.offsetLeft + tab.offsetWidth - tab.parentElement.offsetLeft - tab.parentElement.clientWidth;
+
 // A short word about something that happened on this page.
 function toast(text) {
   const region = document.querySelector("[data-toasts]");

@@ -112,11 +112,11 @@ def test_the_list_says_what_a_backup_holds(alices: Client, east: Cluster, store:
     url = f"/clusters/{east.pk}/backup-restore/"
     make_backup(east, store, "some", namespaces=["shop", "intranet", "wiki", "mail"], include_disks=False, size=2048)
     page = alices.get(url).content.decode()
-    assert "shop, intranet" in page and "+2</span>" in page and "No disks" in page and "cluster resources auto" in page
+    assert "shop, intranet" in page and "+2</span>" in page and "No disks" in page and "Cluster resources: auto" in page
     assert "2.0 KiB" in page and UNKNOWN_SIZE not in page
     make_backup(east, store, "whole", include_disks=True, cluster_resources="never")
     page = alices.get(url).content.decode()
-    assert "All namespaces" in page and "With disks" in page and "cluster resources never" in page
+    assert "All namespaces" in page and "With disks" in page and "Cluster resources: never" in page
     assert UNKNOWN_SIZE in page
 
 

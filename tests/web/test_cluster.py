@@ -39,10 +39,7 @@ PAGES = ("cluster_overview", "cluster_events", "cluster_settings", "cluster_sche
 POSTED = ("cluster_recheck", "cluster_settings", "cluster_kubeconfig_replace", "cluster_deregister")
 
 
-@pytest.fixture(autouse=True)
-def _commit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's own transaction never commits."""
-    monkeypatch.setattr("django.db.transaction.on_commit", lambda send: send())
+pytestmark = pytest.mark.usefixtures("commits_at_once")
 
 
 @pytest.fixture

@@ -38,11 +38,7 @@ from tests.web.locations import (
 )
 from workspaces.models import Project
 
-
-@pytest.fixture(autouse=True)
-def _commit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's own transaction never commits."""
-    monkeypatch.setattr("django.db.transaction.on_commit", lambda send: send())
+pytestmark = pytest.mark.usefixtures("commits_at_once")
 
 
 # Adding one

@@ -1,8 +1,7 @@
-"""Register a cluster, and replace a kubeconfig: the wizard from its first page to what it made."""
+"""Register a cluster: the wizard from its first page to what it made."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,27 +9,28 @@ import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from accounts.actions import add_tenant_admin
 from accounts.models import AuditEvent, User
 from backups.actions.access import access_manifest
 from tests.conftest import PASSWORD, make_cluster
 from tests.unit.console.kube.kubeconfigs import document
-from tests.web.test_cluster import BASICS, FACTS, SENT
-from workspaces.actions.kubeconfig import purge_tried
+from tests.web.registering import (
+    NEWER,
+    PASSED,
+    TOKEN,
+    at,
+    connected,
+    connection,
+    fails,
+    kubeconfig,
+    passes,
+    several_contexts,
+)
+from tests.web.test_cluster import BASICS, SENT
 from workspaces.models import Cluster, ClusterCheck, Draft, Project
-from workspaces.models.cluster import CheckState
 
-TOKEN = "planted-token-of-a-kubeconfig"
-NEWER = "planted-token-of-another-one"
-PASSED = {"id": "kubeconfig", "title": "Read the kubeconfig", "outcome": "pass", "cause": "", "remedy": ""}
-
-
-@pytest.fixture(autouse=True)
-def _commit_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's own transaction never commits."""
-    monkeypatch.setattr("django.db.transaction.on_commit", lambda send: send())
+pytestmark = pytest.mark.usefixtures("commits_at_once")
 
 
 @pytest.fixture
@@ -38,46 +38,6 @@ def begun(alices: Client, project: Project) -> Draft:
     """Alice has begun to register a cluster."""
     alices.get(reverse("cluster_register", args=[project.pk]))
     return Draft.objects.get()
-
-
-def kubeconfig(token: str = TOKEN, **changes: Any) -> str:
-    return str(yaml.safe_dump(document(user={"token": token}, **changes)))
-
-
-def several_contexts() -> str:
-    found = document(user={"token": TOKEN})
-    del found["current-context"]
-    found["contexts"].append({"name": "west-ops", "context": {"cluster": "east", "user": "ops"}})
-    return str(yaml.safe_dump(found))
-
-
-def at(draft: Draft, step: str) -> str:
-    return reverse("wizard_step", args=[draft.pk, step])
-
-
-def connection(**changes: Any) -> dict[str, Any]:
-    return {"kubeconfig": kubeconfig(), "context": "", "velero_namespace": "velero"} | changes
-
-
-def connected(client: Client, draft: Draft) -> ClusterCheck:
-    """Both forms are filled in; the check has been asked for."""
-    client.post(at(draft, "basics"), BASICS)
-    answer = client.post(at(draft, "connection"), connection())
-    assert answer.headers["Location"] == at(draft, "check")
-    return ClusterCheck.objects.get()
-
-
-def passes(check: ClusterCheck, **facts: Any) -> None:
-    ClusterCheck.objects.filter(pk=check.pk).update(
-        state=CheckState.COMPLETED, steps=[PASSED], facts=FACTS | facts, finished_at=timezone.now()
-    )
-
-
-def fails(check: ClusterCheck) -> None:
-    step = {"id": "reach", "title": "Reach", "outcome": "fail", "cause": "No route to host.", "remedy": "Look at it."}
-    ClusterCheck.objects.filter(pk=check.pk).update(
-        state=CheckState.FAILED, steps=[PASSED, step], finished_at=timezone.now()
-    )
 
 
 # The way through
@@ -341,80 +301,3 @@ def test_another_tenant_and_strangers_register_nothing(client: Client, charlie: 
     assert client.get(register).status_code == client.post(register).status_code == 404
     assert client.put(register).status_code == 405
     assert not Draft.objects.exists()
-
-
-def test_what_was_tried_and_not_taken_is_forgotten_after_a_day(
-    alices: Client, begun: Draft, project: Project, known: Cluster, sent: SENT
-) -> None:
-    abandoned = connected(alices, begun)
-    kept = {"kubeconfig": "planted", "context": ""}
-    of_known = ClusterCheck.objects.create(project=project, cluster=known, kubeconfig=kept)
-    fresh = ClusterCheck.objects.create(project=project, kubeconfig=kept)
-    ClusterCheck.objects.exclude(pk=fresh.pk).update(created_at=timezone.now() - timedelta(hours=25))
-    assert purge_tried() == 2
-    assert not ClusterCheck.objects.filter(pk=abandoned.pk).exists()
-    of_known.refresh_from_db()
-    fresh.refresh_from_db()
-    assert (of_known.kubeconfig, fresh.kubeconfig) == (None, kept)
-
-
-# Replacing a kubeconfig
-
-
-@pytest.fixture
-def known(project: Project) -> Cluster:
-    return make_cluster(
-        project, "harbor-east", seen_at=timezone.now(), facts=FACTS, uid="uid-of-east", velero_namespace="backup-system"
-    )
-
-
-@pytest.fixture
-def replacing(alices: Client, known: Cluster) -> Draft:
-    alices.post(reverse("cluster_kubeconfig_replace", args=[known.pk]))
-    return Draft.objects.get()
-
-
-def test_another_kubeconfig_is_tried_before_it_is_taken(
-    alices: Client, known: Cluster, replacing: Draft, sent: SENT
-) -> None:
-    assert 'value="backup-system"' in alices.get(at(replacing, "connection")).content.decode()
-    alices.post(at(replacing, "connection"), connection())
-    check = ClusterCheck.objects.get()
-    assert check.cluster == known
-    known.refresh_from_db()
-    assert known.kubeconfig["kubeconfig"] == "planted-kubeconfig-secret", "not before the check has passed"
-    assert "Last check" in alices.get(reverse("cluster_kubeconfig", args=[known.pk])).content.decode()
-    passes(check)
-    alices.post(at(replacing, "check"), {"go": "on"})
-    answer = alices.post(at(replacing, "review"))
-    assert answer.headers["Location"] == reverse("cluster_kubeconfig", args=[known.pk])
-    known.refresh_from_db()
-    assert TOKEN in known.kubeconfig["kubeconfig"]
-    assert (known.server, known.velero_namespace) == ("https://203.0.113.7:6443", "velero")
-    check.refresh_from_db()
-    assert check.kubeconfig is None
-
-
-def test_a_kubeconfig_of_another_cluster_is_not_taken(
-    alices: Client, known: Cluster, replacing: Draft, sent: SENT
-) -> None:
-    alices.post(at(replacing, "connection"), connection())
-    passes(ClusterCheck.objects.get(), uid="another")
-    alices.post(at(replacing, "check"), {"go": "on"})
-    answer = alices.post(at(replacing, "review"))
-    assert answer.status_code == 422
-    assert "was not seen to reach harbor-east" in answer.content.decode()
-    known.refresh_from_db()
-    assert known.kubeconfig["kubeconfig"] == "planted-kubeconfig-secret"
-
-
-def test_a_try_is_not_shown_as_the_clusters_last_check(
-    alices: Client, known: Cluster, replacing: Draft, sent: SENT
-) -> None:
-    alices.post(at(replacing, "connection"), connection())
-    assert alices.get(reverse("cluster_kubeconfig", args=[known.pk])).context["shown"] is None
-
-
-def test_a_cluster_that_was_deregistered_meanwhile_is_gone(alices: Client, known: Cluster, replacing: Draft) -> None:
-    Cluster.objects.filter(pk=known.pk).update(deregistered_at=timezone.now())
-    assert alices.get(at(replacing, "connection")).status_code == 404

@@ -100,7 +100,7 @@ def test_the_same_question_twice_is_one_look(alices: Client, east: Cluster, stor
 def test_without_a_script_the_button_brings_the_form_back(alices: Client, east: Cluster, store: BackupLocation) -> None:
     form = posted(store, do="volumes", known=["shop"], name="as-typed")
     page = alices.post(url(east), form).content.decode()
-    assert "as-typed" in page and "Press “Look again”" in page
+    assert "as-typed" in page and "Press “Look up now” again" in page
     completed(VolumePreview.objects.get())
     page = alices.post(url(east), form).content.decode()
     assert "as-typed" in page and "2 CSI snapshot" in page

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from backups.lifecycle import State
 from backups.models import LocationState
+from backups.velero.volumes import Method
 from console.templatetags import ui
 from workspaces.models.cluster import CheckState, ClusterState
 
@@ -27,7 +28,7 @@ def render(source: str, **context: Any) -> str:
     return Template("{% load ui %}" + source).render(Context(context)).strip()
 
 
-@pytest.mark.parametrize("state", [*State, *ClusterState, *LocationState, *CheckState], ids=str)
+@pytest.mark.parametrize("state", [*Method, *State, *ClusterState, *LocationState, *CheckState], ids=str)
 def test_every_state_of_a_row_has_a_look(state: Any) -> None:
     assert str(state.value) in ui.STATES
     assert ui.look(state).label[0].isupper() and ui.look(state).role in ROLES
@@ -35,7 +36,8 @@ def test_every_state_of_a_row_has_a_look(state: Any) -> None:
 
 def test_no_state_but_the_good_ones_looks_good() -> None:
     good = {name for name, look in ui.STATES.items() if look.role == "ok"}
-    assert good == {"completed", "healthy", "available", "passed", "active", "ready", "done"}
+    saved = set(Method) - {Method.NOT_SAVED, Method.UNKNOWN}
+    assert good == {"completed", "healthy", "available", "passed", "active", "ready", "done"} | saved
 
 
 def test_a_word_nobody_knows_is_shown_verbatim_and_escaped() -> None:
