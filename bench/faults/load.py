@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass
 class Asked:
-    """One wish as its person knows it. `accepted`: the console said yes; `tries`: how often the button was pressed."""
+    """One wish as its person knows it. `tries`: how often the button was pressed; `page`: where the answer led."""
 
     submission: uuid.UUID
     name: str
@@ -43,6 +43,7 @@ class Asked:
     tries: int = 0
     status: int = 0
     answered: float = 0.0
+    page: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -57,9 +58,9 @@ class Visitor:
     timeout: float = 10.0
     cookies: SimpleCookie = field(default_factory=SimpleCookie)
 
-    def get(self, path: str) -> Answer:
-        """Raises OSError or HTTPException when no answer comes."""
-        return self._send("GET", path, {}, "")
+    def get(self, path: str, *, live: bool = False) -> Answer:
+        """A page, or its `live` part as its script asks for it. Raises OSError or HTTPException without an answer."""
+        return self._send("GET", path, {"Live": "1"} if live else {}, "")
 
     def post(self, path: str, fields: Mapping[str, object]) -> Answer:
         """A form with the token of this session. Raises as `get` does."""
@@ -114,7 +115,7 @@ def ask_for_backup(
         "submission": asked.submission,
     }
     answer, asked.tries = insist(lambda: visitor.post(f"/clusters/{cluster}/backups/create/", fields))
-    asked.status, asked.answered = answer.status, time.monotonic()
+    asked.status, asked.answered, asked.page = answer.status, time.monotonic(), answer.location
     return asked
 
 
