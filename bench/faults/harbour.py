@@ -74,7 +74,7 @@ def harbour(clusters: int) -> Iterator[Harbour]:
     extra = {"WORKERS": str(clusters), "RECONCILERS": "2"}
     with (
         tempfile.TemporaryDirectory(prefix="drydock-harbour-") as folder,
-        fleet(Path(folder), clusters=clusters) as ships,
+        fleet(Path(folder), clusters=clusters, takes=0.2) as ships,
         stack.console(ships.var, extra) as url,
         logs_on_failure(ships.var),
     ):
