@@ -11,6 +11,7 @@ CHECKS = {
     "R2": "bench.faults.cells",
     "R3": "bench.faults.next_attempt",
     "R4": "bench.faults.late_holders",
+    "R10": "bench.faults.old_dump",
     "R12": "bench.faults.stops",
 }
 
