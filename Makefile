@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PORT ?= 8000
 SANDBOX ?= 1
 
-.PHONY: help run demo screenshots test test-fast lint types contracts unit postgres contract e2e format lock keys clean
+.PHONY: help run demo screenshots faults bench test test-fast lint types contracts unit postgres contract e2e format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,12 @@ demo: .venv/.all ## the main job from nothing, every restored object compared, n
 
 screenshots: .venv/.all ## every page in its states into docs/screenshots/ (5 min)
 	@bash .ci/debian chromium pngquant && $(PY) -m bench.screenshots
+
+faults: .venv/.all ## kills, faults at every step, lost Redis, bad clusters, old dumps; SEED=… replays, ONLY="R1 R7" chooses (40 min)
+	@$(PY) -m bench.faults $(ONLY) $(if $(SEED),--seed $(SEED))
+
+bench: .venv/.all ## how fast it is beside what it could be at best, into docs/measured.md; ONLY="P1" chooses (30 min)
+	@$(PY) -m bench.speed $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end on the real stack (18 min, tools built)
 	@bash .ci/suite lint types contracts unit postgres contract e2e

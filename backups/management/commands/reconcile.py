@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 from typing import Any
 
@@ -18,3 +20,5 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: reconciler.stopping.set())
         reconciler.run()
+        logging.shutdown()
+        os._exit(0)  # threads that wait for an answer of a cluster must not hold up the end
