@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import date, datetime, time, timedelta
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils import timezone
 
 from backups import lifecycle
-from backups.models import BackupLocation, ClusterResources, LocationState
+from backups.models import Backup, BackupLocation, ClusterResources, LocationState
 from workspaces.forms import Cards
 from workspaces.models import Cluster
 
@@ -66,6 +67,13 @@ class NamespacesMixin(forms.Form):
         return list(dict.fromkeys([*self.cleaned_data.get("known", []), *typed]))
 
 
+def _free_name(cluster: Cluster) -> str:
+    """`harbor-east-20261122`, with a number behind it when there is one of that name already."""
+    plain = f"{cluster.name[:24].strip('-')}-{timezone.localdate():%Y%m%d}"
+    taken = set(Backup.objects.filter(cluster=cluster, name__startswith=plain).values_list("name", flat=True))
+    return next(name for number in count(1) if (name := f"{plain}-{number}" if number > 1 else plain) not in taken)
+
+
 class BackupForm(NamespacesMixin):
     name = forms.CharField(
         label="Backup name",
@@ -105,7 +113,7 @@ class BackupForm(NamespacesMixin):
         super().__init__(*args, **kwargs)
         usable = BackupLocation.objects.filter(project=cluster.project_id)
         self.fields["location"].queryset = usable  # type: ignore[attr-defined]
-        self.fields["name"].initial = f"{cluster.name[:24].strip('-')}-{timezone.localdate():%Y%m%d}"
+        self.fields["name"].initial = _free_name(cluster)
         shown = [name for name in cluster.facts.get("namespaces", []) if name != cluster.velero_namespace]
         self.offer(shown)
 

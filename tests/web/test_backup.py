@@ -90,6 +90,14 @@ def test_a_name_that_is_taken(alices: Client, east: Cluster, store: BackupLocati
     assert "has a backup of this name already" in page
 
 
+def test_the_name_that_is_offered_is_free(alices: Client, east: Cluster, store: BackupLocation) -> None:
+    offered = []
+    for _ in range(3):
+        offered.append(alices.get(f"/clusters/{east.pk}/backups/create/").context["form"]["name"].value())
+        make_backup(east, store, offered[-1])
+    assert offered == [f"harbor-east-{timezone.localdate():%Y%m%d}{end}" for end in ("", "-2", "-3")]
+
+
 def test_without_a_location_the_page_says_what_to_do_first(alices: Client, east: Cluster) -> None:
     assert "Add a backup location first" in alices.get(f"/clusters/{east.pk}/backups/create/").content.decode()
 
