@@ -24,7 +24,7 @@ from workspaces.models import Cluster, Wish
 
 log = structlog.get_logger(__name__)
 
-TIME = 2.5  # seconds; a cluster on another continent takes one, Velero's first look at a location up to one and a half
+TIME = 5.0  # seconds; a job takes a tenth of one here, and one on another continent with a first look at a location three
 COMMON = "commands"
 
 

@@ -16,13 +16,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from redis import Redis, RedisError
 
 from bench import stack
 from bench.faults.campaign import RECONCILER, WORKER, judge
 from bench.faults.load import Asked
-from bench.faults.simulated import Site, arrivals, at_work
+from bench.faults.simulated import Site, arrivals, at_work, within
 from bench.fleet import fleet
 from bench.report import Report, quantile
 
@@ -31,7 +32,6 @@ RATE = 2.0  # requests a second
 WITHIN = 30  # seconds from click to object
 PATIENCE = 60.0
 PLAIN, PLAIN_WAIT = 10, 5.0  # requests of the control, and seconds until they count as lost
-VALKEY = ("--unixsocket",)  # in its command line
 
 
 def check(*, full: bool, seed: int) -> Report:
@@ -87,30 +87,30 @@ class Vandal(threading.Thread):
     def run(self) -> None:
         for pause, deed in zip(self.pauses, self.deeds, strict=True):
             time.sleep(pause)
-            while not deed():
-                time.sleep(0.05)  # it is not up again from the last time
+            within(PATIENCE, deed)  # it may not be up again from the last time
 
     def flush(self) -> bool:
         """Whether there was one to flush."""
-        done = flush(self.var)
+        done = bool(told(self.var, "flushall"))
         self.flushes += done
         return done
 
     def kill(self) -> bool:
         """Whether there was one to kill."""
-        there = stack.processes_of(self.var, *VALKEY)
-        stack.kill(*there)
+        there = told(self.var, "info", "server")
+        if there:
+            stack.kill(there["process_id"])
         self.kills += bool(there)
         return bool(there)
 
 
-def flush(var: Path) -> bool:
-    """Make Valkey forget everything; False when it is not there."""
+def told(var: Path, command: str, *words: str) -> Any:
+    """What Valkey answers; nothing when it is not there."""
     try:
-        with Redis(unix_socket_path=str(var / "valkey.sock")) as connection:
-            return bool(connection.flushall())
+        with Redis(unix_socket_path=str(var / "valkey.sock"), retry=None) as connection:
+            return getattr(connection, command)(*words)
     except RedisError:
-        return False
+        return None
 
 
 def _control(site: Site) -> tuple[int, list[Asked]]:
@@ -119,7 +119,7 @@ def _control(site: Site) -> tuple[int, list[Asked]]:
     _signal(var, RECONCILER, signal.SIGSTOP)
     _signal(var, WORKER, signal.SIGSTOP)
     asked = [one.result() for one in [site.ask(site.fleet.members[n % CLUSTERS].row) for n in range(PLAIN)]]
-    flush(var)
+    told(var, "flushall")
     _signal(var, WORKER, signal.SIGCONT)
     site.all_seen(asked, PLAIN_WAIT)
     lost = sum(one.name not in site.seen for one in asked)
