@@ -25,6 +25,7 @@ from console.lib.errors import NotVisible
 from console.lib.live import page_response
 
 MOST_SHOWN = 1000
+FIRST_LINES_WITHIN = timedelta(seconds=2)
 LEVELS = ("error", "warning", "info")
 LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 MODELS: dict[str, type[Backup] | type[Restore]] = {"backup": Backup, "restore": Restore}
@@ -74,7 +75,8 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
         "reading": reading, "lines": lines, "found": found, "query": query,
         "level": level, "levels": LEVELS,
     }  # fmt: skip
-    return page_response(request, "backups/log.html", "log", context, busy=bool(reading and reading.is_open))
+    busy = bool(reading and reading.is_open)
+    return page_response(request, "backups/log.html", "log", context, busy=busy, soon=busy and _just_asked(reading))
 
 
 @require_GET
@@ -101,6 +103,11 @@ def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Readi
     since = timezone.now() - timedelta(seconds=spool.LIVES)
     own = Reading.objects.filter(requested_by=request.user, created_at__gt=since, **{wish._meta.model_name or "": wish})
     return own.first()
+
+
+def _just_asked(reading: Reading | None) -> bool:
+    """Whether its first lines are due any moment."""
+    return reading is not None and not reading.lines and timezone.now() - reading.created_at < FIRST_LINES_WITHIN
 
 
 def _first(lines: Iterator[Line]) -> tuple[list[Line], int]:

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
+SOON_MS = 50  # what somebody has just clicked for comes in a fraction of a second
 BUSY_MS = 300  # something on the page runs: a change is seen within half a second
 IDLE_MS = 5000
 TOKEN = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*')
@@ -25,32 +26,34 @@ def wanted(request: HttpRequest) -> bool:
     return "Live" in request.headers
 
 
-def interval(busy: bool) -> int:
+def interval(busy: bool, soon: bool = False) -> int:
     """Milliseconds until the next question."""
-    return BUSY_MS if busy else IDLE_MS
+    return SOON_MS if soon else BUSY_MS if busy else IDLE_MS
 
 
-def page_response(
-    request: HttpRequest, template: str, part: str, context: dict[str, Any], *, busy: bool
+def page_response(  # noqa: PLR0913 - a page, its live part and their pace
+    request: HttpRequest, template: str, part: str, context: dict[str, Any], *, busy: bool, soon: bool = False
 ) -> HttpResponse:
     """The page `template`, or its partial `part` when the browser asks for that. The template gets `live_interval`."""
     if wanted(request):
-        return fragment_response(request, f"{template}#{part}", context, busy=busy)
-    response = render(request, template, {**context, "live_interval": interval(busy)})
+        return fragment_response(request, f"{template}#{part}", context, busy=busy, soon=soon)
+    response = render(request, template, {**context, "live_interval": interval(busy, soon)})
     patch_vary_headers(response, ["Live"])
     return response
 
 
-def fragment_response(request: HttpRequest, template: str, context: dict[str, Any], *, busy: bool) -> HttpResponse:
+def fragment_response(
+    request: HttpRequest, template: str, context: dict[str, Any], *, busy: bool, soon: bool = False
+) -> HttpResponse:
     """The fragment `template` (`page.html#part`), or 304 when the browser has it already.
 
-    `busy` says whether something in it runs, which sets the pace of the next question.
+    `busy` says whether something in it runs, `soon` that it is about to end: they set the pace of the next question.
     """
     body = render_to_string(template, context, request)
     lasting = TOKEN.sub(r"\1", body)  # the CSRF token is another one in every answer
     etag = f'"{hashlib.sha256(lasting.encode()).hexdigest()[:32]}"'
     same = etag in request.headers.get("If-None-Match", "")
     response = HttpResponseNotModified() if same else HttpResponse(body)
-    response["ETag"], response["Live-Interval"], response["Cache-Control"] = etag, str(interval(busy)), "no-store"
+    response["ETag"], response["Live-Interval"], response["Cache-Control"] = etag, str(interval(busy, soon)), "no-store"
     patch_vary_headers(response, ["Live"])
     return response

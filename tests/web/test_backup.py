@@ -230,6 +230,23 @@ class TestLog:
         only = alices.get(f"/backups/{backup.pk}/log/?level=error").content.decode()
         assert "no such bucket" in only and "words" not in only
 
+    def test_until_its_first_lines_come_it_is_asked_for_quickly_and_not_for_long(
+        self, alices: Client, alice: User, east: Cluster, store: BackupLocation, settings: Any, tmp_path: Any
+    ) -> None:
+        settings.VAR = tmp_path
+        reading = request_log(by=alice, of=make_backup(east, store))
+
+        def pace() -> str:
+            return alices.get(f"/backups/{reading.backup_id}/log/", headers={"Live": "1"})["Live-Interval"]
+
+        assert pace() == "50"
+        Reading.objects.update(created_at=timezone.now() - timedelta(seconds=3))
+        assert pace() == "300"
+        Reading.objects.update(created_at=timezone.now(), lines=500)
+        assert pace() == "300"
+        Reading.objects.update(state=CheckState.COMPLETED)
+        assert pace() == "5000"
+
     def test_what_one_person_read_is_not_shown_to_another(
         self,
         client: Client,
