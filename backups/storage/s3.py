@@ -176,8 +176,9 @@ def _bounded(raw: Any, most: int) -> bytes:
 
 def warm_up() -> None:
     """Load the SDK's models and the public authorities: a tenth of a second that a job need not spend after a fork."""
-    nobodys = dict.fromkeys(("bucket", "prefix", "access_key", "secret_key"), "none")
-    S3Store(StorageTarget(region="us-east-1", **nobodys), AddressPolicy(), attempts=1).close()
+    nobodys = "none"
+    target = StorageTarget(bucket="none", prefix="", region="us-east-1", access_key=nobodys, secret_key=nobodys)
+    S3Store(target, AddressPolicy(), attempts=1).close()
 
 
 @lru_cache(maxsize=64)
