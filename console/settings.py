@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "console.lib.middleware.RequestIdMiddleware",
     "console.lib.middleware.StorableMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "console.lib.middleware.ProbeMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

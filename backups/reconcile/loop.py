@@ -32,7 +32,7 @@ from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Resto
 from backups.reconcile import location as locations
 from backups.reconcile import location_draft, observation, readoption, volumes
 from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
-from console.lib import metrics, spool
+from console.lib import heartbeat, metrics, spool
 from console.lib.errors import ConsoleError
 from console.lib.queue import QueueName, enqueue, reachable
 from workspaces.actions.kubeconfig import purge_tried
@@ -78,6 +78,7 @@ class Reconciler:
     def run(self) -> None:
         """Rounds until stopped. A round that fails is logged, and the next one starts anew."""
         while not self.stopping.is_set():
+            heartbeat.beat()
             try:
                 self.round()
             except Exception:

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from redis import Redis, RedisError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from bench import stack
 from bench.faults.campaign import RECONCILER, WORKER, judge
@@ -107,7 +109,7 @@ class Vandal(threading.Thread):
 def told(var: Path, command: str, *words: str) -> Any:
     """What Valkey answers; nothing when it is not there."""
     try:
-        with Redis(unix_socket_path=str(var / "valkey.sock"), retry=None) as connection:
+        with Redis(unix_socket_path=str(var / "valkey.sock"), retry=Retry(NoBackoff(), 0)) as connection:
             return getattr(connection, command)(*words)
     except RedisError:
         return None

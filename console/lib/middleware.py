@@ -9,12 +9,14 @@ from collections.abc import Callable
 import structlog
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import resolve
 from django.utils import timezone
 
 from console.lib import context, metrics
 from console.lib.errors import ConsoleError, Forbidden, NotVisible
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
+PROBES = frozenset({"/healthz", "/readyz"})
 log = structlog.get_logger(__name__)
 
 
@@ -52,6 +54,24 @@ class StorableMiddleware:
         request.META["QUERY_STRING"] = request.META.get("QUERY_STRING", "").replace("%00", "").replace("\x00", "")
         request.COOKIES = {name: value.replace("\x00", "") for name, value in request.COOKIES.items()}
         return self.get_response(request)
+
+
+class ProbeMiddleware:
+    """Answers the probes of whoever runs the console, who ask under an address and not under one of ALLOWED_HOSTS.
+
+    Their two views use no Host header. They are answered here, before anything that would look at it, and before there
+    is a session or a person; everything else goes on as before.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path_info not in PROBES or request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        request.resolver_match = resolve(request.path_info)
+        answer: HttpResponse = request.resolver_match.func(request)
+        return answer
 
 
 class ViewerMiddleware:

@@ -25,6 +25,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 from rq import Worker
 
+from console.lib import heartbeat
+
 log = structlog.get_logger(__name__)
 
 FINISH_WITHIN = 6.0  # seconds
@@ -75,6 +77,11 @@ class OrderlyWorker(Worker):
                 return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
             except RedisTimeoutError:
                 log.warning("queue silent, asked again over a new connection")
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Called in every round, before Redis is asked for a message, and while a job runs."""
+        heartbeat.beat()
+        super().heartbeat(timeout, pipeline)
 
     def handle_warm_shutdown_request(self) -> None:
         """Called in the signal handler of the parent process."""

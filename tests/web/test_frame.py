@@ -286,6 +286,37 @@ def test_readyz_names_a_database_that_is_behind(client: Client, db: None, monkey
     assert client.get("/readyz").json()["missing"] == ["migrations"]
 
 
+@pytest.mark.parametrize("probe", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "[fd00::7]", "evil.example", "not a host"])
+def test_probes_answer_whatever_the_host(
+    client: Client, db: None, monkeypatch: pytest.MonkeyPatch, settings: Any, probe: str, host: str
+) -> None:
+    """A kubelet and a load balancer ask under an address, without TLS."""
+    settings.SECURE_SSL_REDIRECT = True
+    monkeypatch.setattr(queue, "reachable", lambda: True)
+    answer = client.get(probe, HTTP_HOST=host)
+    assert (answer.status_code, dict(answer.cookies)) == (200, {})
+    assert not {"Location", "Set-Cookie"} & set(answer.headers)
+    assert "no-store" in answer.headers["Cache-Control"]
+    assert host not in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "/login/"),
+        ("get", "/metrics"),
+        ("get", "/healthz/"),
+        ("get", "//healthz"),
+        ("get", "/healthz/../login/"),
+        ("get", "/readyz;x"),
+        ("post", "/healthz"),
+    ],
+)
+def test_nothing_else_answers_to_another_host(client: Client, db: None, method: str, path: str) -> None:
+    assert getattr(client, method)(path, HTTP_HOST="10.0.0.7").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("token", "extra", "status"),
     [

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from backups.reconcile.loop import Reconciler
+from console.lib import heartbeat
 
 
 class Command(BaseCommand):
@@ -19,6 +20,7 @@ class Command(BaseCommand):
         reconciler = Reconciler()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: reconciler.stopping.set())
+        heartbeat.begin()
         reconciler.run()
         logging.shutdown()
         os._exit(0)  # threads that wait for an answer of a cluster must not hold up the end

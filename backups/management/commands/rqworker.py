@@ -7,6 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django_rq.management.commands import rqworker
 
+from console.lib import heartbeat
+
 
 class Command(rqworker.Command):
     help = "Works on exactly one queue: RQ loses jobs of killed workers that listen to several."
@@ -19,4 +21,5 @@ class Command(rqworker.Command):
 
         options["serializer"] = "rq.serializers.JSONSerializer"
         options["worker_class"] = "console.lib.worker.OrderlyWorker"
+        heartbeat.begin()
         super().handle(*args, **options)  # type: ignore[no-untyped-call]

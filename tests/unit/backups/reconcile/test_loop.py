@@ -402,6 +402,20 @@ class TestRounds:
         one.run()
         assert len(calls) == 2
 
+    def test_it_says_that_it_lives_before_every_round_and_not_during_one(
+        self, reconciler: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, said = reconciler(), list[str]()
+
+        def hanging() -> None:
+            said.append("round")
+            one.stopping.set() if len(said) == 4 else None
+
+        monkeypatch.setattr(one, "round", hanging)
+        monkeypatch.setattr(loop.heartbeat, "beat", lambda: said.append("beat"))
+        one.run()
+        assert said == ["beat", "round", "beat", "round"]
+
 
 def _foreign_ciphertext(store: BackupLocation) -> Any:
     """A ciphertext of another place: nothing can open it there."""

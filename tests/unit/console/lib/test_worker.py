@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 from rq import Queue
 
-from console.lib import worker
+from console.lib import heartbeat, worker
 from console.lib.worker import OrderlyWorker, OutOfTime, limited
 from tests.fakes.proxy import Door, Proxy
 
@@ -85,6 +87,26 @@ def test_a_redis_that_is_back_is_worked_for_again(
     time.sleep(1.3)  # the answer to its waiting is lost
     door.be("pass")
     assert working.does("after", valkey_socket)
+
+
+def test_it_says_that_it_lives_while_redis_is_away(
+    door: Door, valkey_socket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRYDOCK_VAR", str(tmp_path))
+    monkeypatch.setattr(heartbeat, "EVERY", 0.0)
+    monkeypatch.setattr(heartbeat._Heart, "file", None)
+    working = Working(door)
+    working.start()
+    assert working.does("before", valkey_socket)
+    door.be("refuse")
+    heartbeat.begin()
+    for file in heartbeat.folder().iterdir():
+        os.utime(file, (0, 0))
+    until = time.monotonic() + 8
+    while not heartbeat.is_alive(os.getpid()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert heartbeat.is_alive(os.getpid())
+    door.be("pass")
 
 
 def test_a_worker_that_nobody_told_to_end_says_so_by_its_exit_code(door: Door, valkey_socket: str) -> None:
