@@ -5,10 +5,12 @@
 3. Open with whichever key fits, seal with the newest, and write on condition that the row still holds what was read:
    a credential that somebody changes meanwhile is not overwritten. Such rows are looked at once more.
 4. A value that no key opens stays as it is and is named by table and row; the others go on; exit code 1 at the end.
+5. A run that found something to do leaves one row in the audit log.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +19,13 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import models, transaction
 
+from accounts import audit
+from accounts.models import Tenant
 from console.lib.crypto import CannotOpen, EncryptedJSONField, KeyRing, Sealed, key_ring
 
 BATCH = 200  # rows in one transaction: short enough not to keep other writers of SQLite waiting
 PASSES = 3
+EVERYBODY = Tenant(pk=uuid.UUID(int=0), name="every tenant")  # whose credentials they are; of no tenant's own log
 Stored = tuple[Any, Sealed]  # a row's primary key and its value as it lies in the database
 
 
@@ -33,6 +38,11 @@ class Tally:
     changed: int = 0
     closed: list[str] = field(default_factory=list)
 
+    def add(self, other: Tally) -> None:
+        """Count what became of another field's values."""
+        self.resealed, self.current = self.resealed + other.resealed, self.current + other.current
+        self.changed, self.closed = self.changed + other.changed, self.closed + other.closed
+
 
 class Command(BaseCommand):
     help = "Seals every stored credential with the newest key of CONSOLE_KEYS. May be stopped and run again."
@@ -41,19 +51,19 @@ class Command(BaseCommand):
         parser.add_argument("--batch", type=int, default=BATCH, help="rows in one transaction (default: %(default)s)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        ring = key_ring()
-        unfinished = closed = 0
+        ring, total = key_ring(), Tally()
         for model, column in encrypted_fields():
             tally = rotate(ring, model, column, options["batch"])
             self._report(model, column, tally)
-            unfinished, closed = unfinished + tally.changed, closed + len(tally.closed)
-        if closed:
+            total.add(tally)
+        _record(total)
+        if total.closed:
             raise CommandError(
-                f"{closed} stored values cannot be opened with the keys in CONSOLE_KEYS; the others are done. "
-                "Put the missing key into CONSOLE_KEYS and run this again, or enter the credentials again."
+                f"{len(total.closed)} stored values cannot be opened with the keys in CONSOLE_KEYS; the others are "
+                "done. Put the missing key into CONSOLE_KEYS and run this again, or enter the credentials again."
             )
-        if unfinished:
-            raise CommandError(f"{unfinished} values were changed while this ran. Run it again.")
+        if total.changed:
+            raise CommandError(f"{total.changed} values were changed while this ran. Run it again.")
         self.stdout.write("Every stored credential is sealed with the newest key.")
 
     def _report(self, model: type[models.Model], column: EncryptedJSONField, tally: Tally) -> None:
@@ -63,6 +73,13 @@ class Command(BaseCommand):
         )
         for name in tally.closed:
             self.stderr.write(f"Cannot be opened: {name}")
+
+
+def _record(total: Tally) -> None:
+    figures = {"sealed_again": total.resealed, "not_opened": len(total.closed), "changed_meanwhile": total.changed}
+    if any(figures.values()):
+        outcome = "failed" if total.closed or total.changed else "done"
+        audit.record(by=None, verb="credentials.rotate", target=EVERYBODY, outcome=outcome, **figures)
 
 
 def encrypted_fields() -> Iterator[tuple[type[models.Model], EncryptedJSONField]]:

@@ -22,6 +22,7 @@ from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from pytest_django import Settings
 
+from accounts.models import AuditEvent
 from backups.models import BackupLocation
 from console.lib.crypto import CannotOpen, EncryptedJSONField, KeyRing
 from console.lib.keys import new_key
@@ -183,6 +184,29 @@ def test_a_row_that_keeps_changing_is_said_and_not_claimed(
     monkeypatch.setattr(rotatekeys, "replace", lambda *_: 0)
     with pytest.raises(CommandError, match="1 values were changed while this ran"):
         rotated(settings)
+
+
+class TestAudit:
+    def test_a_run_leaves_one_row_and_one_that_found_nothing_to_do_leaves_none(
+        self, project: Project, settings: Settings
+    ) -> None:
+        make_location(project)
+        make_cluster(project, "harbor-east")
+        for _ in range(2):
+            rotated(settings)
+        (row,) = AuditEvent.objects.filter(verb="credentials.rotate")
+        assert (row.actor, row.target, row.outcome, row.tenant_id) == ("Drydock", "every tenant", "done", None)
+        assert row.details == {"sealed_again": 2, "not_opened": 0, "changed_meanwhile": 0}
+
+    def test_one_that_could_not_open_everything_says_so(self, project: Project, settings: Settings) -> None:
+        lost = make_location(project)
+        elsewhere = KeyRing([new_key()]).seal(b"{}", f"backups_backuplocation:{lost.pk}:credentials")
+        _write_raw("backups_backuplocation", lost, "credentials", elsewhere)
+        with pytest.raises(CommandError):
+            rotated(settings)
+        row = AuditEvent.objects.get(verb="credentials.rotate")
+        assert (row.outcome, row.details["not_opened"]) == ("failed", 1)
+        assert elsewhere not in str(row.details)
 
 
 # The process is killed, for real: SIGKILL in the middle, and a second run.
