@@ -30,7 +30,7 @@ from bench.fleet import fleet
 from bench.report import Report, quantile
 
 CLUSTERS = 6
-RATE = 2.0  # requests a second
+RATE = 3.0  # requests a second
 WITHIN = 30  # seconds from click to object
 PATIENCE = 60.0
 PLAIN, PLAIN_WAIT = 10, 5.0  # requests of the control, and seconds until they count as lost
