@@ -11,6 +11,8 @@ CHECKS = {
     "R2": "bench.faults.cells",
     "R3": "bench.faults.next_attempt",
     "R4": "bench.faults.late_holders",
+    "R7": "bench.faults.redis_lost",
+    "R8": "bench.faults.one_bad_cluster",
     "R10": "bench.faults.old_dump",
     "R12": "bench.faults.stops",
 }
