@@ -1,8 +1,8 @@
 """A throw-away PostgreSQL for tests, campaigns and measurements: Debian's programs, a data folder removed after.
 
 It listens on a Unix socket in a private folder and nowhere else, so that it needs no password. initdb refuses root:
-started by root, the server runs as Debian's `postgres`. It does not wait for the disk, and it sorts as a human would,
-unlike SQLite: what relies on the order of bytes shows.
+started by root, the server runs as Debian's `postgres`. It does not wait for the disk; a commit survives the server's
+crash, not the machine's. It sorts as a human would, unlike SQLite: what relies on the order of bytes shows.
 
     python -m bench.postgres -- COMMAND …      # COMMAND runs with DATABASE_URL of a new server; its exit code counts
 """
@@ -31,7 +31,6 @@ START_WITHIN = STOP_WITHIN = 30.0  # seconds
 SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "log_min_messages": "fatal",
 }
