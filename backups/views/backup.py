@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import AuthenticatedHttpRequest
@@ -23,6 +25,8 @@ from console.lib.errors import BadInput
 from console.lib.forms import add_error
 from console.lib.live import page_response
 from workspaces.models import Cluster
+
+AT_ONCE = timedelta(seconds=3)  # whoever has just clicked looks on
 
 
 @require_GET
@@ -61,7 +65,8 @@ def backup_detail(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpR
     restores = here.restores.select_related("cluster").order_by("-created_at")
     context = {"backup": here, "cluster": here.cluster, "project": here.project, "section": "clusters"}
     context |= {"results": grouped(here), "restores": restores, "restorable": here.state in RESTORABLE}
-    return page_response(request, "backups/backup_detail.html", "live", context, busy=here.is_open)
+    soon = here.is_open and timezone.now() - here.created_at < AT_ONCE
+    return page_response(request, "backups/backup_detail.html", "live", context, busy=here.is_open, soon=soon)
 
 
 @require_GET

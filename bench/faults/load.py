@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 PATIENCE = 90.0  # seconds until somebody stops pressing the button
 NAMESPACES = ("intranet",)
+LIVE = re.compile(r'<live-fragment[^>]* interval="(\d+)"')
 
 
 class NotSignedIn(Exception):
@@ -26,11 +28,12 @@ class NotSignedIn(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the status, where it leads, the page."""
+    """What came back: the status, where it leads, the page, the seconds after which it asks again by itself."""
 
     status: int
     location: str = ""
     body: str = ""
+    interval: float = 0.0
 
 
 @dataclass
@@ -83,9 +86,16 @@ class Visitor:
             answer = connection.getresponse()
             for value in answer.headers.get_all("Set-Cookie", []):
                 self.cookies.load(value)
-            return Answer(answer.status, answer.headers.get("Location", ""), answer.read().decode())
+            page = answer.read().decode()
+            return Answer(answer.status, answer.headers.get("Location", ""), page, _interval(answer.headers, page))
         finally:
             connection.close()
+
+
+def _interval(headers: http.client.HTTPMessage, page: str) -> float:
+    """As static/js/live.js has it: the header of a live part, else the attribute in its page."""
+    found = LIVE.search(page)
+    return int(headers.get("Live-Interval") or (found.group(1) if found else 0)) / 1000
 
 
 def insist(send: Callable[[], Answer], good: Sequence[int] = (200, 302, 422)) -> tuple[Answer, int]:

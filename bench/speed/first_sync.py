@@ -43,12 +43,12 @@ def check(*, full: bool, seed: int) -> Report:
         access, n = parse_kubeconfig(kubeconfig.read_text()), 9 if full else 4
         with open_cluster(kubeconfig) as connection, _objects(connection, count) as path:
             ours, theirs = in_turn(n, lambda: _first_sync(site, count), lambda: _raw(access, path, count))
-            slow = _listed(connection, path, limit=10, count=count) / median(theirs)
+            slow = _listed(connection, path, limit=2, count=count) / median(theirs)
     reference = f"raw {median(theirs):.3f} s"
     report.say("median_ratio", median(ours) / median(theirs), f"<= {BOUND}", reference=reference, n=n)
     report.say("first_sync_median", median(ours), unit=" s", n=n, reference=reference)
     report.say("objects", count)
-    report.control("pages of 10", failed=slow > BOUND, detail=f"ratio {slow:.2f}")
+    report.control("pages of 2", failed=slow > BOUND, detail=f"ratio {slow:.2f}")
     return report
 
 

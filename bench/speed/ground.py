@@ -23,7 +23,6 @@ from console.kube.watch import Event, list_then_watch
 from sandbox.build import build
 
 HOME, URL = "DRYDOCK_BENCH_HOME", "DRYDOCK_BENCH_URL"
-CADENCE = 0.3  # seconds between two questions of a page on which something runs; see console/lib/live.py
 PATIENCE = 60.0
 
 
@@ -39,12 +38,22 @@ def shared() -> Iterator[None]:
 
 @contextlib.contextmanager
 def real_console() -> Iterator[Site]:
-    """The shared console, or one for this check alone, with the sandbox registered."""
+    """The shared console, or one for this check alone, with the sandbox registered and a first backup made."""
     with contextlib.nullcontext() if HOME in os.environ else shared():
         var = Path(os.environ[HOME])
         os.environ.update(stack.environment(var, 0))
         django.setup()
-        yield Site(var, os.environ[URL], mainjob.register(mainjob.wait_for_sandbox()))
+        yield Site(var, os.environ[URL], _registered())
+
+
+def _registered() -> mainjob.Fleet:
+    """With a first backup made, so that the location is in the cluster."""
+    from backups.models import Backup
+
+    fleet = mainjob.register(mainjob.wait_for_sandbox())
+    if not Backup.objects.exists():
+        mainjob.back_up(fleet)
+    return fleet
 
 
 def velero(site: Site, *words: str) -> list[str]:
@@ -76,7 +85,7 @@ def until_shown(visitor: Visitor, page: str, mark: str) -> None:
     until, answer = time.monotonic() + PATIENCE, visitor.get(page)
     while mark not in answer.body:
         assert time.monotonic() < until, f"{mark} was not shown on {page}: {answer.status} {answer.body[-500:]}"
-        time.sleep(CADENCE)
+        time.sleep(answer.interval)
         answer = visitor.get(page, live=True)
 
 

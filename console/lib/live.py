@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 
-SOON_MS = 50  # what somebody has just clicked for comes in a fraction of a second
+SOON_MS = 50  # somebody has just clicked and looks on
 BUSY_MS = 300  # something on the page runs: a change is seen within half a second
 IDLE_MS = 5000
 TOKEN = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*')
