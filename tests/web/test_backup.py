@@ -140,6 +140,8 @@ def test_an_empty_list_says_what_to_do_first(alices: Client, east: Cluster) -> N
 
 def test_a_live_part_answers_304_until_something_changes(alices: Client, east: Cluster, store: BackupLocation) -> None:
     backup = make_backup(east, store, state=State.RUNNING, completed_at=None, items_done=1, items_total=9)
+    assert alices.get(f"/backups/{backup.pk}/", headers={"Live": "1"})["Live-Interval"] == "50"  # somebody looks on
+    Backup.objects.update(created_at=timezone.now() - timedelta(minutes=1))
     first = alices.get(f"/backups/{backup.pk}/", headers={"Live": "1"})
     assert first.status_code == 200 and first["Live-Interval"] == "300"
     again = alices.get(f"/backups/{backup.pk}/", headers={"Live": "1", "If-None-Match": first["ETag"]})
