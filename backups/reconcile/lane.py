@@ -24,7 +24,7 @@ from workspaces.models import Cluster, Wish
 
 log = structlog.get_logger(__name__)
 
-TIME = 5.0  # seconds; a job takes a tenth of one here, and one on another continent with a first look at a location three
+TIME = 3.0  # seconds; a job takes a tenth of one here, one on another continent two, Velero's first look included
 COMMON = "commands"
 
 

@@ -45,10 +45,14 @@ BAD = ("unreachable", "degraded")
 
 @dataclass
 class Measured:
-    """What phases of one kind gave. `others`: seconds from click to object."""
+    """What was asked for in phases of one kind, of the others and of the bad one."""
 
-    others: list[float] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    others: list[Asked] = field(default_factory=list)
+    bad: list[Asked] = field(default_factory=list)
+
+    @property
+    def asked(self) -> list[Asked]:
+        return self.others + self.bad
 
 
 @dataclass
@@ -122,8 +126,8 @@ def _phase(campaign: Campaign, kind: str, *, looks_at_bucket: bool = False) -> N
     asked = [one.result() for one in others]
     campaign.site.all_seen(asked, PATIENCE)
     found = campaign.found.setdefault(kind, Measured())
-    found.others += [campaign.site.delay(one) for one in asked]
-    found.asked += asked + [one.result() for one in bad]
+    found.others += asked
+    found.bad += [one.result() for one in bad]
 
 
 def _check_location(campaign: Campaign, visitor: Visitor) -> Answer:
@@ -171,14 +175,28 @@ def _heals(campaign: Campaign, fault: str) -> None:
 
 def _judge_others(campaign: Campaign) -> None:
     """p95 of the others with each fault beside p95 without; reduced, with all faults together: they are few."""
-    base = campaign.found["baseline"].others
-    faults = {kind: found.others for kind, found in campaign.found.items() if kind != "baseline"}
+    delay = campaign.site.delay
+    faults = {kind: [delay(one) for one in found.others] for kind, found in campaign.found.items()}
+    base = faults.pop("baseline")
     if not campaign.report.full:
         faults = {"any_fault": [delay for delays in faults.values() for delay in delays]}
     for kind, delays in faults.items():
         ratio = quantile(delays, 0.95) / quantile(base, 0.95)
         told = f"{quantile(base, 0.95):.3f} s without, {quantile(delays, 0.95):.3f} s with; n {len(base)}"
-        campaign.report.say(f"others_p95_{kind}", ratio, f"<= {RATIO}", reference=told, n=len(delays))
+        figure = campaign.report.say(f"others_p95_{kind}", ratio, f"<= {RATIO}", reference=told, n=len(delays))
+        if not figure.good:
+            _tell_slowest(campaign)
+
+
+def _tell_slowest(campaign: Campaign) -> None:
+    """The stories of those who waited longest in each kind of phase."""
+    from backups.models import Backup
+    from bench.faults import history
+
+    for kind, found in campaign.found.items():
+        for asked in sorted(found.others, key=campaign.site.delay)[-3:]:
+            print(f"{kind}: {campaign.site.delay(asked):.3f} s, page after {asked.answered - asked.began:.3f} s")
+            print(history.story(Backup.objects.get(submission=asked.submission)), flush=True)
 
 
 def _without_valkey(campaign: Campaign, mode: Mode) -> None:
@@ -192,7 +210,7 @@ def _without_valkey(campaign: Campaign, mode: Mode) -> None:
     say, waited = campaign.report.say, [one.answered - one.began for one in asked]
     say(f"page_without_valkey_{mode}", max(waited), f"<= {PAGE_WITHIN}", unit="s", n=len(asked))
     say(f"sent_after_valkey_{mode}", time.monotonic() - back, f"<= {REDRIVEN_WITHIN}", unit="s", n=len(asked))
-    campaign.found.setdefault("valkey", Measured()).asked += asked
+    campaign.found.setdefault("valkey", Measured()).bad += asked
 
 
 @contextlib.contextmanager

@@ -128,10 +128,10 @@ def within(seconds: float, condition: Callable[[], object]) -> float | None:
 
 
 def arrivals(choose: random.Random, rate: float, seconds: float) -> Iterator[float]:
-    """Moments within `seconds` at which somebody comes, `rate` a second on average; waits until each."""
-    began, at = time.monotonic(), choose.expovariate(rate)
+    """Moments within `seconds` at which somebody comes, `rate` a second, not all too regular; waits until each."""
+    began, at = time.monotonic(), choose.uniform(0, 1 / rate)
     while at < seconds:
         time.sleep(max(0.0, began + at - time.monotonic()))
         yield at
-        at += choose.expovariate(rate)
+        at += choose.uniform(0.5, 1.5) / rate
     time.sleep(max(0.0, began + seconds - time.monotonic()))
