@@ -66,6 +66,7 @@ def _stop_with_jobs(report: Report, here: Harbour) -> None:
 
 def _restart_under_load(report: Report, here: Harbour, rounds: int) -> None:
     """SIGTERM one process after another, each when the one before is back; SIGHUP for the web process."""
+    until(_all_well, lambda: "a cluster is still in trouble")
     asked: list[Backup] = []
     over = threading.Event()
     load = threading.Thread(target=_keep_asking, args=(here, asked, over))
@@ -78,6 +79,13 @@ def _restart_under_load(report: Report, here: Harbour, rounds: int) -> None:
     waits = [(row.submitted_at - row.created_at).total_seconds() for row in map(ended, asked) if row.submitted_at]
     report.say("click_to_object_slowest", quantile(waits, 1.0), "<= 30", unit="s", n=len(waits))
     here.judge(report, asked)
+
+
+def _all_well() -> bool:
+    """Whether no cluster is left alone any more."""
+    from workspaces.models import Cluster
+
+    return not Cluster.objects.exclude(retry_at=None).exists()
 
 
 def _keep_asking(here: Harbour, asked: list[Backup], over: threading.Event) -> None:

@@ -29,8 +29,8 @@ from console.lib import heartbeat
 
 log = structlog.get_logger(__name__)
 
-FINISH_WITHIN = 6.0  # seconds
-END_WITHIN = 9.0  # seconds; what heeds no interruption (a name server that is silent) is ended
+FINISH_WITHIN = 5.0  # seconds
+END_WITHIN = 7.0  # seconds; what heeds no interruption (a name server that is silent) is ended
 WAIT = 5  # whole seconds for a message, one request to Redis
 ASK_AGAIN = 2.0  # seconds
 
