@@ -38,8 +38,8 @@ DELAY = 0.7  # seconds a chunk, when slow: an answer takes two of them at least
 MODES: tuple[Mode, ...] = ("slow", "silent", "reset", "refuse")
 SHOWN_WITHIN, HEALED_WITHIN, REDRIVEN_WITHIN, PAGE_WITHIN = 60, 10, 30, 3  # seconds
 PATIENCE = 60.0  # seconds for what has no bound of its own
-AWAY = 3.0  # seconds that Valkey stays away after the last request
-PLAIN_PHASE = 5.0  # seconds
+AWAY = 2.0  # seconds that Valkey stays away after the last request
+PLAIN_PHASE = 4.0  # seconds
 BAD = ("unreachable", "degraded")
 
 
@@ -78,9 +78,9 @@ class Campaign:
 
 
 def check(*, full: bool, seed: int) -> Report:
-    """Phases of 60 seconds at full size, of 6 reduced; there the faults are judged together."""
+    """Phases of 60 seconds at full size, of 5 reduced; there the faults are judged together."""
     report = Report("R8", "one cluster of twenty is bad, or the bucket, or Valkey", full)
-    with _ground(report, seed, 60.0 if full else 6.0) as campaign:
+    with _ground(report, seed, 60.0 if full else 5.0) as campaign:
         for mode in MODES if full else MODES[:3]:
             _take_turns(campaign, mode)
         _take_turns(campaign, "bucket")
@@ -202,7 +202,7 @@ def _tell_slowest(campaign: Campaign) -> None:
 def _without_valkey(campaign: Campaign, mode: Mode) -> None:
     """Pages answer soon, what was asked for is kept, and it is sent when Valkey is back."""
     campaign.valkey.be(mode)
-    asked = [campaign.site.ask(campaign.bad.row).result() for _ in range(5)]
+    asked = [campaign.site.ask(campaign.bad.row).result() for _ in range(3)]
     time.sleep(AWAY)
     campaign.valkey.be("pass")
     back = time.monotonic()
@@ -274,7 +274,10 @@ def _plain_job(member: Member, asked: float, took: list[float]) -> None:
     from workspaces.connections import access_to
 
     name = f"plain-{uuid.uuid4().hex[:10]}"
-    with contextlib.suppress(ConsoleError), connect(access_to(member.row), outbound.policy()) as connection:
+    with (
+        contextlib.suppress(ConsoleError),
+        connect(access_to(member.row), outbound.policy(), connect_timeout=1.0) as connection,
+    ):
         connection.create(backups_path(VELERO), plain_backup(name))
         took.append(time.monotonic() - asked)
 
