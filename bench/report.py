@@ -23,6 +23,10 @@ _HEAD = """# Measured
 
 Written by `make bench` and `make faults`; a section is replaced when its check runs again at full size. Ratios count:
 a reference is measured in the same run, on the same machine, interleaved. Absolute times say how this machine was.
+
+What was **not** run: there is no kubelet, so no pod ran, no hook in a container and no node agent; no volume data was
+moved, neither by CSI snapshots nor from file systems. API servers, Velero, object storage and console shared two cores
+and spoke over loopback: no figure holds the delay of a network or the quota of a cloud.
 """
 
 
