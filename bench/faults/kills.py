@@ -61,7 +61,8 @@ def _completed_backup(site: Site) -> str:
     from backups.models import Backup
     from bench import mainjob
 
-    asked = ask_for_backup(site.visitor(), site.fleet.east.pk, site.fleet.location.pk)
+    visitor, east, location = site.visitor(), site.fleet.east.pk, site.fleet.location.pk
+    asked = ask_for_backup(visitor, east, location, cluster_resources="auto")
     return str(mainjob.completed(mainjob.finished(Backup.objects.get(submission=asked.submission))).pk)
 
 

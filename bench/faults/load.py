@@ -112,7 +112,13 @@ def insist(send: Callable[[], Answer], good: Sequence[int] = (200, 302, 422)) ->
 
 
 def ask_for_backup(
-    visitor: Visitor, cluster: object, location: object, *, namespaces: Sequence[str] = NAMESPACES, prefix: str = "load"
+    visitor: Visitor,
+    cluster: object,
+    location: object,
+    *,
+    namespaces: Sequence[str] = NAMESPACES,
+    prefix: str = "load",
+    cluster_resources: str = "never",
 ) -> Asked:
     """*Back up now*, until it is answered."""
     asked = Asked(uuid.uuid4(), f"{prefix}-{uuid.uuid4().hex[:10]}", time.monotonic())
@@ -120,7 +126,7 @@ def ask_for_backup(
         "name": asked.name,
         "location": location,
         "keep": "7",
-        "cluster_resources": "never",
+        "cluster_resources": cluster_resources,
         "others": " ".join(namespaces),
         "submission": asked.submission,
     }

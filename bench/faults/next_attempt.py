@@ -52,13 +52,18 @@ def _round(report: Report, here: Harbour) -> list[float]:
 
 
 def _kill_workers(here: Harbour) -> list[int]:
-    """Kill every worker; of every second one the parent alone. The children that were left behind, stopped."""
+    """Kill every worker; of every second one the parent alone. The children that were left behind, stopped.
+
+    Parents go first: the kernel ends a group that is stopped when it loses its parent.
+    """
     left: list[int] = []
     for number, (parent, children) in enumerate(here.workers().items()):
+        stack.kill(parent)
+        if number % 2:
+            until(lambda: not Path(f"/proc/{parent}").exists(), lambda: "a killed parent is still there")  # noqa: B023
+            left += children
         for child in children:
             os.kill(child, signal.SIGSTOP if number % 2 else signal.SIGKILL)
-        stack.kill(parent)
-        left += children if number % 2 else []
     return left
 
 

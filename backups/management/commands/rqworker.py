@@ -16,9 +16,10 @@ class Command(rqworker.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         if len(args) != 1:
             raise CommandError("Name exactly one queue: interactive, commands or slow.")
-        import backups.jobs
-        import backups.storage.s3  # noqa: F401 - what a job needs is imported here, once, SDKs included
+        import backups.jobs  # noqa: F401
+        from backups.storage import s3  # what a job needs is imported and warmed up here, once, SDKs included
 
+        s3.warm_up()
         options["serializer"] = "rq.serializers.JSONSerializer"
         options["worker_class"] = "console.lib.worker.OrderlyWorker"
         heartbeat.begin()

@@ -7,6 +7,7 @@ import redis
 from django.core.management import call_command
 from django.db import connection
 
+from backups.storage import s3
 from console.lib.worker import OrderlyWorker
 
 
@@ -20,3 +21,17 @@ def test_without_a_connection_to_the_database(server: redis.Redis, monkeypatch: 
     monkeypatch.setattr(OrderlyWorker, "work", lambda *_, **__: seen.append(connection.connection))
     call_command("rqworker", "commands")
     assert seen == [None]
+
+
+def test_what_is_slow_to_load_is_there_before_the_fork(server: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log click pays for its own work alone."""
+    monkeypatch.setattr("django_rq.connection_utils.get_redis_connection", lambda *_, **__: server)
+    s3._session.cache_clear()
+    s3._authorities.cache_clear()
+    found: list[int] = []
+    kept = (s3._session, s3._authorities)
+    monkeypatch.setattr(
+        OrderlyWorker, "work", lambda *_, **__: found.extend(each.cache_info().currsize for each in kept)
+    )
+    call_command("rqworker", "interactive")
+    assert found == [1, 1]
