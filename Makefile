@@ -25,8 +25,8 @@ faults: .venv/.all ## kills, faults at every step, lost Redis, bad clusters, old
 bench: .venv/.all ## how fast it is beside what it could be at best, into docs/measured.md; ONLY="P1" chooses (30 min)
 	@$(PY) -m bench.speed $(ONLY)
 
-test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end on the real stack (18 min, tools built)
-	@bash .ci/suite lint types contracts unit postgres contract e2e
+test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)
+	@bash .ci/suite lint types contracts unit postgres contract e2e faults
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit

@@ -116,7 +116,6 @@ def ask_for_backup(
     cluster: object,
     location: object,
     *,
-    namespaces: Sequence[str] = NAMESPACES,
     prefix: str = "load",
     cluster_resources: str = "never",
 ) -> Asked:
@@ -127,7 +126,7 @@ def ask_for_backup(
         "location": location,
         "keep": "7",
         "cluster_resources": cluster_resources,
-        "others": " ".join(namespaces),
+        "others": " ".join(NAMESPACES),
         "submission": asked.submission,
     }
     answer, asked.tries = insist(lambda: visitor.post(f"/clusters/{cluster}/backups/create/", fields))
