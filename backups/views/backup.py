@@ -16,7 +16,7 @@ from accounts.permissions import Verb, get_or_404, visible
 from backups.actions.backup import request_backup
 from backups.actions.export import as_command, as_yaml
 from backups.forms.backup import BackupForm
-from backups.lifecycle import RESTORABLE
+from backups.lifecycle import RESTORABLE, State
 from backups.models import Backup
 from backups.views.lists import listing
 from backups.views.results import grouped
@@ -65,7 +65,7 @@ def backup_detail(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpR
     restores = here.restores.select_related("cluster").order_by("-created_at")
     context = {"backup": here, "cluster": here.cluster, "project": here.project, "section": "clusters"}
     context |= {"results": grouped(here), "restores": restores, "restorable": here.state in RESTORABLE}
-    soon = here.is_open and timezone.now() - here.created_at < AT_ONCE
+    soon = here.state == State.RUNNING and timezone.now() - here.created_at < AT_ONCE
     return page_response(request, "backups/backup_detail.html", "live", context, busy=here.is_open, soon=soon)
 
 
