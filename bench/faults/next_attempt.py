@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from backups.models import Backup
 
 BOUND = 30.0  # seconds
-WORKERS = 6
+WORKERS = 4
 
 
 def check(*, full: bool, seed: int) -> Report:
-    """30 kills at full size, 6 reduced."""
+    """32 kills at full size, 4 reduced."""
     report = Report("R3", "from the kill of a worker to the next attempt", full)
     with harbour(WORKERS) as here:
-        waits = [wait for _ in range(5 if full else 1) for wait in _round(report, here)]
+        waits = [wait for _ in range(8 if full else 1) for wait in _round(report, here)]
         report.say("next_attempt_p99", quantile(waits, 0.99), f"<= {BOUND:.0f}", unit="s", n=len(waits))
         report.say("next_attempt_median", quantile(waits, 0.5), unit="s", n=len(waits))
         _control(report, here)

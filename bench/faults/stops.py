@@ -53,12 +53,12 @@ def _shared(report: Report) -> None:
 def _stop_with_jobs(report: Report, here: Harbour) -> None:
     """SIGTERM while a job hangs: gone in time, and the row is taken on long before its lease runs out."""
     held = here.held()
+    here.let_go()  # others are answered from here on; what hangs goes on hanging
     parents, began = [*here.workers()], time.monotonic()
     for pid in parents:
         os.kill(pid, signal.SIGTERM)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in parents), lambda: f"still there: {parents}")
     report.say("stopped_after", time.monotonic() - began, f"<= {END_WITHIN:.0f}", unit="s", n=len(parents))
-    here.let_go()
     until(lambda: all(fresh(row).attempt > row.attempt for row in held), lambda: stories(held))
     report.say("next_attempt_after", time.monotonic() - began, "<= 15", unit="s", n=len(held), reference="lease 20 s")
     here.judge(report, [ended(row) for row in held])
