@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from bench import stack
 from bench.compare import open_cluster
@@ -120,7 +121,10 @@ class Changes:
         self.made[done] = time.monotonic()
         progress = {"itemsBackedUp": done, "totalItems": TOTAL}
         self.connection.merge_patch(self.path, {"status": {"phase": "InProgress", "progress": progress}})
-        self.page.get_by_text(f"{done} of {TOTAL}").first.wait_for(timeout=10_000)
+        try:
+            self.page.get_by_text(f"{done} of {TOTAL}").first.wait_for(timeout=10_000)
+        except PlaywrightTimeout:
+            raise AssertionError(f"{done} was not shown: {self.page.locator('main').inner_text()[:1000]}") from None
         return time.monotonic() - self.made[done]
 
     def end(self) -> None:
