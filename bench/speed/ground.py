@@ -66,13 +66,13 @@ def _program() -> str:
     return build(lambda progress: None).path("velero")
 
 
-def backed_up(site: Site, name: str, *flags: str) -> float:
+def backed_up(site: Site, name: str) -> float:
     """Seconds that `velero backup create --wait` takes for the namespace that `ask_for_backup` backs up."""
     from backups.models import PlacedLocation
 
     placed = PlacedLocation.objects.get(cluster=site.fleet.east, source=site.fleet.east)
     words = ["--include-namespaces", "intranet", "--storage-location", placed.object_name, "--snapshot-volumes=false"]
-    command = velero(site, "backup", "create", name, *words, "--include-cluster-resources=false", "--wait", *flags)
+    command = velero(site, "backup", "create", name, *words, "--include-cluster-resources=false", "--wait")
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     took = time.monotonic() - began
