@@ -26,7 +26,7 @@ bench: .venv/.all ## how fast it is beside what it could be at best, into docs/m
 	@$(PY) -m bench.speed $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)
-	@bash .ci/suite lint types contracts unit postgres contract e2e faults
+	@bash .ci/suite lint types contracts unit postgres contract e2e faults bench
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit
