@@ -1,0 +1,49 @@
+"""Organisations, and who belongs to them."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+
+from accounts.models.user import User
+
+
+class TenantQuerySet(models.QuerySet["Tenant"]):
+    def of(self, user: User) -> TenantQuerySet:
+        """The tenants this person belongs to."""
+        return self.filter(memberships__user=user)
+
+    def administered_by(self, user: User) -> TenantQuerySet:
+        """The tenants in which this person is Tenant Admin."""
+        return self.filter(memberships__user=user, memberships__is_admin=True)
+
+
+class Tenant(models.Model):
+    """An organisation. Nothing is shared or visible across tenants."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """A person in a tenant. `is_admin` is the role Tenant Admin."""
+
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    is_admin = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user"], name="member_of_a_tenant_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.tenant}"
