@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import threading
@@ -38,12 +39,26 @@ class RawServer:
             self.connections += 1
             with connection:
                 try:
-                    connection.recv(65536)
+                    _read_request(connection)
                     connection.sendall(self._answer)
                     while self._endless:
                         connection.sendall(self._endless)
                 except OSError:
                     continue
+
+
+def _read_request(connection: socket.socket) -> None:
+    """With its body: what lies unread when a connection is closed makes the kernel reset it, answer and all."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        if not (more := connection.recv(65536)):
+            return
+        request += more
+    head, _, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: *(\d+)", head, re.MULTILINE)
+    missing = int(length[1]) - len(body) if length else 0
+    while missing > 0 and (more := connection.recv(65536)):
+        missing -= len(more)
 
 
 class TlsServer:

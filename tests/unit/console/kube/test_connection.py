@@ -223,7 +223,9 @@ class TestOddServers:
     def test_a_redirect_is_not_followed(self, talk: Callable[[str], Connection]) -> None:
         target = RawServer(b"{}")
         with target as elsewhere:
-            whole = f"HTTP/1.1 307 Go\r\nLocation: {elsewhere}/x\r\nContent-Length: 0\r\n\r\n".encode()
+            whole = (
+                f"HTTP/1.1 307 Go\r\nLocation: {elsewhere}/x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+            )
             with RawServer(whole=whole) as url, talk(url) as connection:
                 with pytest.raises(Refused, match="another address"):
                     connection.get("/x")
