@@ -57,6 +57,12 @@ _MEANINGS = (
         "Velero may not assume the role of the backup location.",
         "Compare the role's trust policy with the one shown beside the location: account and External ID must match.",
     ),
+    _when(
+        # internal/credentials/file_store.go, Path: the file is emptied, then written, while plugins may read it
+        r"failed to get shared config profile",
+        "Velero read its file with the location's keys while it was writing it, so nothing was done.",
+        "Start it again.",
+    ),
     # The bucket
     _when(
         r"NoSuchBucket|bucket .*does ?n.t exist|storage: bucket doesn't exist",

@@ -337,6 +337,7 @@ def test_a_storage_class_mapping_is_what_velero_reads_strictly() -> None:
         ("backup can't be created because BackupStorageLocation x is in Unavailable status.", "at that moment"),
         ("The BSL x is unavailable, cannot retrieve the backup", "at that moment"),
         ("rpc error: code = Unknown desc = SignatureDoesNotMatch: The request signature we calc", "secret key"),
+        ("rpc error: code = Unknown desc = failed to get shared config profile, default", "writing it"),
         ("api error InvalidAccessKeyId: The AWS Access Key Id you provided", "access key"),
         ("api error NoSuchBucket: The specified bucket does not exist", "bucket does not exist"),
         ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "does not trust"),
