@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
+from accounts import audit
 from backups.velero.rights import needs
 from backups.velero.server import VeleroFacts, installed
 from console.kube import facts
@@ -16,10 +18,14 @@ from console.kube.connection import Connection, connect
 from console.kube.kubeconfig import ClusterAccess, parse_kubeconfig
 from console.lib import outbound
 from console.lib.errors import BadInput, ConsoleError
+from console.lib.queue import enqueue
 from workspaces.actions.cluster import refuse_twice_in_a_tenant
 from workspaces.connections import access_to, note_seen
 from workspaces.models import Cluster, ClusterCheck, Overtaken
 from workspaces.models.cluster import CheckState, ClusterState
+
+RECHECK_EVERY = timedelta(minutes=1)
+RECHECKED_AT_ONCE = 20
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,23 @@ TITLES = (
     ("velero", "Find Velero"),
     ("storage", "Look at storage classes and nodes"),
 )
+
+
+def recheck_doubtful(holder: str) -> int:
+    """Check the clusters of a reconciler again whose Velero was silent or missing, or rights were; how many.
+
+    Of each only the last such check is kept.
+    """
+    doubtful = Cluster.objects.in_doubt(timezone.now() - RECHECK_EVERY).filter(watched_by=holder)
+    found = list(doubtful.select_related("project")[:RECHECKED_AT_ONCE])
+    for cluster in found:
+        ended = cluster.checks.filter(state__in=ClusterCheck.terminal, kubeconfig__isnull=True)
+        ended.filter(requested_by=None).delete()
+        again = ClusterCheck(project=cluster.project, cluster=cluster, velero_namespace=cluster.velero_namespace)
+        again.requested_by_name = audit.SYSTEM
+        again.save()
+        enqueue(again.job, again.pk, again.attempt, queue="slow")
+    return len(found)
 
 
 def _steps(check: ClusterCheck, found: dict[str, Any]) -> Iterator[Step]:
@@ -146,5 +169,5 @@ def _storage(check: ClusterCheck, connection: Connection, found: dict[str, Any])
 
 def _remember(check: ClusterCheck, found: dict[str, Any]) -> None:
     if check.cluster and not check.kubeconfig:
-        Cluster.objects.filter(pk=check.cluster.pk).update(facts=found, seen_at=timezone.now())
+        Cluster.objects.remember(check.cluster.pk, found)
         note_seen(check.cluster, found["state"], found["state_reason"])

@@ -29,6 +29,7 @@ from django.utils import timezone
 
 from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
+from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
 from backups.reconcile import location_draft, observation, readoption, volumes
 from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
@@ -107,6 +108,7 @@ class Reconciler:
         if time.monotonic() >= self.sweep_at:
             self.sweep_at = time.monotonic() + SWEEP_EVERY
             sweep()
+            clusters.recheck_doubtful(self.holder)
 
     def _tend_watchers(self) -> None:
         wanted = {(pk, kind) for kind, model in observation.KINDS.items() for pk in self._busy(model)}
@@ -319,5 +321,4 @@ def note_answer(pk: uuid.UUID, *, slow: bool = False, namespaces: Sequence[str] 
     else:
         note_seen(cluster, cluster.facts.get("state", ClusterState.PENDING), cluster.facts.get("state_reason", ""))
     if namespaces and list(namespaces) != cluster.facts.get("namespaces"):  # people pick from them
-        cluster.facts = cluster.facts | {"namespaces": list(namespaces)}
-        cluster.save(update_fields=["facts"])
+        Cluster.objects.remember(pk, {"namespaces": list(namespaces)})

@@ -108,8 +108,7 @@ def _note_left(cluster: Cluster, kind: str, count: int) -> None:
     before = cluster.facts.get(LEFT, {})
     now = {key: number for key, number in (before | {kind: count}).items() if number}
     if now != before:
-        cluster.facts = cluster.facts | {LEFT: now}
-        cluster.save(update_fields=["facts"])
+        Cluster.objects.remember(cluster.pk, {LEFT: now})
 
 
 def _request(raw: Raw, cluster: uuid.UUID) -> uuid.UUID | None:

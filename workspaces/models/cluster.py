@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
-from django.db import models
-from django.db.models import Q
+from django.db import models, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from console.lib.crypto import EncryptedJSONField
@@ -58,6 +59,20 @@ class ClusterQuerySet(models.QuerySet["Cluster"]):
         return free.filter(pk__in=free.order_by("pk").values("pk")[:most]).update(
             watched_by=holder, watched_until=until
         )
+
+    def remember(self, pk: uuid.UUID, facts: Mapping[str, Any]) -> None:
+        """Put `facts` among those of a cluster. Several processes learn of it at once, each something else."""
+        with transaction.atomic():
+            for cluster in self.select_for_update().filter(pk=pk):
+                cluster.facts |= facts
+                cluster.save(update_fields=["facts"])
+
+    def in_doubt(self, looked_before: datetime) -> Self:
+        """Clusters that answer, and whose last check found something amiss that may have been mended since."""
+        answering = self.registered().filter(retry_at=None, facts__has_key="state")
+        troubled = answering.exclude(facts__state=ClusterState.HEALTHY)
+        recent = ClusterCheck.objects.filter(cluster=OuterRef("pk"), created_at__gt=looked_before)
+        return troubled.exclude(Exists(recent))
 
     def let_go_of_watch(self, holder: str) -> None:
         """A reconciler that ends leaves its clusters to the others at once."""

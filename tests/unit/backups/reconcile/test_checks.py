@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import User as Person
 from backups import storage
 from backups.models import BackupLocation, CheckState, LocationCheck, PlacedLocation
 from backups.reconcile import cluster as clusters
@@ -155,6 +156,48 @@ class TestCluster:
         ClusterCheck.objects.update(attempt=5)
         clusters.check(late)
         assert (fresh(row).state, fresh(row).steps) == (CheckState.REQUESTED, [])
+
+
+class TestRecheck:
+    """A cluster whose Velero was silent at its last check is checked again by itself."""
+
+    @pytest.fixture
+    def silent(self, east: Site) -> Site:
+        """Its Velero was starting when somebody looked."""
+        Cluster.objects.filter(pk=east.row.pk).update(watched_by="me", facts={"state": ClusterState.DEGRADED})
+        return east
+
+    def test_until_it_is_well(self, silent: Site) -> None:
+        silent.fake.put("deployments", {"metadata": {"name": "velero", "namespace": VELERO}, "spec": {}})
+        assert clusters.recheck_doubtful("me") == 1
+        assert clusters.recheck_doubtful("me") == 0, "the first is under way"
+        check = ClusterCheck.objects.get(cluster=silent.row)
+        clusters.check(claim(check))
+        row = silent.fresh()
+        assert (row.state, row.facts["state"]) == (ClusterState.HEALTHY, ClusterState.HEALTHY)
+        ClusterCheck.objects.update(created_at=timezone.now() - timedelta(hours=1))
+        assert clusters.recheck_doubtful("me") == 0
+
+    def test_only_the_last_of_its_checks_is_kept_and_every_persons(self, silent: Site, alice: Person) -> None:
+        project, past = silent.row.project, timezone.now() - timedelta(hours=1)
+        for by in (None, None, alice):
+            ClusterCheck.objects.create(project=project, cluster=silent.row, state="completed", requested_by=by)
+        ClusterCheck.objects.update(created_at=past)
+        clusters.recheck_doubtful("me")
+        assert [check.requested_by for check in silent.row.checks.order_by("-created_at")] == [None, alice]
+
+    @pytest.mark.parametrize(
+        "fields", [{"watched_by": "another"}, {"retry_at": timezone.now()}, {"deregistered_at": timezone.now()}]
+    )
+    def test_not_what_is_anothers_or_away(self, silent: Site, fields: dict[str, Any]) -> None:
+        Cluster.objects.filter(pk=silent.row.pk).update(**fields)
+        assert clusters.recheck_doubtful("me") == 0
+
+    def test_facts_learnt_at_once_by_two_are_both_kept(self, silent: Site) -> None:
+        """A reconciler that has read the row before a check ended must not undo what the check found."""
+        Cluster.objects.remember(silent.row.pk, {"velero": {"version": "v1"}})
+        Cluster.objects.remember(silent.row.pk, {"namespaces": ["shop"]})
+        assert silent.fresh().facts.keys() == {"state", "velero", "namespaces"}
 
 
 @dataclass(frozen=True)
