@@ -5,7 +5,7 @@ PY := .venv/bin/python
 PORT ?= 8000
 SANDBOX ?= 1
 
-.PHONY: help run demo screenshots faults bench test test-fast lint types contracts unit postgres contract e2e format lock keys clean
+.PHONY: help run demo screenshots faults bench test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ bench: .venv/.all ## how fast it is beside what it could be at best, into docs/m
 	@$(PY) -m bench.speed $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)
-	@bash .ci/suite lint types contracts unit postgres contract e2e faults bench
+	@bash .ci/suite lint types contracts unit postgres real faults bench
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit
@@ -43,14 +43,17 @@ contracts: .venv/.all ## who may import whom; missing migrations; system checks 
 unit: .venv/.all ## unit and web tests (60 s)
 	@bash .ci/suite unit
 
-postgres: .venv/.all ## what touches the database, and the main job on the real stack, on PostgreSQL (150 s)
+postgres: .venv/.all ## what touches the database, on PostgreSQL (60 s)
 	@bash .ci/suite postgres
 
 contract: .venv/.all ## the same cases against the fakes and the real servers (2 min)
-	@bash .ci/suite contract
+	@bash .ci/suite built contract
 
-e2e: .venv/.all ## end to end on the real stack (8 min)
-	@bash .ci/suite e2e
+e2e: .venv/.all ## end to end on the real stack, in a browser where there are pages (6 min)
+	@bash .ci/debian chromium && bash .ci/suite built e2e
+
+real: .venv/.all ## the end to end tests, the main job on PostgreSQL and the contract cases, side by side (6 min)
+	@bash .ci/suite real
 
 format: .venv/.all ## rewrite sources in house style
 	@.venv/bin/ruff check -q --fix-only . && .venv/bin/ruff format -q .

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import redis
@@ -24,30 +27,50 @@ def mark(path: str) -> None:
 
 
 def lost(valkey: Path, seed: int, *, jobs: int, kills: int) -> int:
-    """How many of `jobs` were never done when their worker was killed `kills` times."""
+    """How many of `jobs` were never done when worker and child were killed `kills` times, each while it worked."""
     choose = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder, redis.Redis(unix_socket_path=str(valkey)) as connection:
         queues = [rq.Queue(name, connection=connection) for name in QUEUES]
         for number in range(jobs):
             choose.choice(queues).enqueue(mark, str(Path(folder, str(number))))
         for _ in range(kills):
-            _work(valkey, choose.uniform(0.2, 1.2), signal.SIGKILL)
-        _work(valkey, QUIET_FOR, signal.SIGTERM)
-        done = len(list(Path(folder).iterdir()))
+            _work(valkey, Path(folder), choose.uniform(0, 0.2))
+        with _worker(valkey) as last:
+            time.sleep(QUIET_FOR)
+            last.send_signal(signal.SIGTERM)
+        done = _marks(Path(folder))
         for queue in queues:
             queue.delete(delete_jobs=True)
     return jobs - done
 
 
-def _work(valkey: Path, seconds: float, ending: signal.Signals) -> None:
-    """One worker on both queues, ended after `seconds`."""
+def _work(valkey: Path, folder: Path, seconds: float) -> None:
+    """One worker on both queues, killed with its child `seconds` after it has done something."""
+    before, until = _marks(folder), time.monotonic() + QUIET_FOR
+    with _worker(valkey) as worker:
+        while _marks(folder) == before and time.monotonic() < until:
+            time.sleep(0.005)
+        time.sleep(seconds)
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        worker.kill()
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(int(child), signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def _worker(valkey: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Waited for in the end."""
     program = f"from bench.faults.plain import work; work({str(valkey)!r})"
     worker = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    time.sleep(seconds)
-    worker.send_signal(ending)
+    yield worker
     worker.wait(20)
+
+
+def _marks(folder: Path) -> int:
+    return len(list(folder.iterdir()))
 
 
 def send_slow(valkey: str, seconds: float) -> None:
