@@ -4,7 +4,7 @@
 FROM velero/velero:v1.18.3 AS velero
 
 FROM python:3.11-slim AS build
-ENV PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 WORKDIR /opt/drydock
@@ -22,6 +22,8 @@ COPY static static
 RUN SECRET_KEY=$(python -c "import secrets; print(secrets.token_urlsafe(50))") \
     CONSOLE_KEYS=$(python -c "from console.lib.keys import new_key; print(new_key())") \
     python manage.py collectstatic --no-input
+# The running process may not write what it compiles, so all of it is compiled here.
+RUN python -m compileall -q .
 
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="Drydock" \

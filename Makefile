@@ -4,6 +4,7 @@ SHELL := /bin/bash -o pipefail
 PY := .venv/bin/python
 PORT ?= 8000
 SANDBOX ?= 1
+unexport PYTHONDONTWRITEBYTECODE # a process that compiles all it imports starts three seconds later
 
 .PHONY: help run demo screenshots faults bench test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
 

@@ -61,8 +61,8 @@ def _arguments() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Compiled code is kept, beside the virtual environment; what the caller's console uses is left out."""
+    """Compiled code is kept; what the caller's console uses is left out."""
     left_out = ("PYTHONDONTWRITEBYTECODE", "DATABASE_URL", "REDIS_URL", "DRYDOCK_VAR")
     rest = {name: value for name, value in os.environ.items() if name not in left_out}
     own = {"SECRET_KEY": new_key() * 2, "CONSOLE_KEYS": new_key(), "OUTBOUND_ALLOW_LOOPBACK": "1"}
-    return rest | own | {"PYTHONPYCACHEPREFIX": str(CHECKOUT / ".venv" / "pycache")}
+    return rest | own

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import uuid
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import DatabaseError, connections
 from django_rq.management.commands import rqworker
 
 from console.lib import heartbeat
@@ -20,7 +24,19 @@ class Command(rqworker.Command):
         from backups.storage import s3  # what a job needs is imported and warmed up here, once, SDKs included
 
         s3.warm_up()
+        warm_up_queries()
         options["serializer"] = "rq.serializers.JSONSerializer"
         options["worker_class"] = "console.lib.worker.OrderlyWorker"
         heartbeat.begin()
         super().handle(*args, **options)  # type: ignore[no-untyped-call]
+
+
+def warm_up_queries() -> None:
+    """What Django imports and works out at the first query of a model is there before the fork."""
+    from backups.reconcile.loop import WISHES
+
+    with contextlib.suppress(DatabaseError):  # a database that is away is asked by the jobs
+        for model in WISHES:
+            model._default_manager.claim(uuid.uuid4(), 0)  # nobody's row
+    connections.close_all()  # a connection must not be shared with a child
+    gc.freeze()  # a child then leaves the pages of what is there alone
