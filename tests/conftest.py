@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.actions import add_tenant_admin, create_tenant
 from accounts.models import Tenant, User
 from backups.models import BackupLocation
+from console.lib import queue
 from workspaces.actions.project import create_project
 from workspaces.models import Cluster, Project
 from workspaces.models.cluster import ClusterState
@@ -49,6 +50,14 @@ def _quick(settings: object) -> None:
         "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+
+
+@pytest.fixture(autouse=True)
+def _own_queues() -> Iterator[None]:
+    """Each test says itself where Redis is."""
+    queue._queue.cache_clear()
+    yield
+    queue._queue.cache_clear()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
@@ -26,6 +26,7 @@ from console.lib.live import page_response
 
 MOST_SHOWN = 1000
 FIRST_LINES_WITHIN = timedelta(seconds=2)
+HELD = 0.3  # seconds for which an answer waits for the first lines, which are there in a third of it
 LEVELS = ("error", "warning", "info")
 LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 MODELS: dict[str, type[Backup] | type[Restore]] = {"backup": Backup, "restore": Restore}
@@ -69,6 +70,8 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
         request_log(by=request.user, of=wish)
         return redirect(request.path)
     reading, query, level = _reading(request, wish), request.GET.get("q", "").strip(), request.GET.get("level", "")
+    if _just_asked(reading):
+        spool.wait_for_first(reading.pk, HELD)
     lines, found = _first(_lines(reading, query, level)) if reading else ([], 0)
     context: dict[str, Any] = {
         "wish": wish, "kind": kind, "cluster": wish.cluster, "project": wish.project, "section": "clusters",
@@ -105,7 +108,7 @@ def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Readi
     return own.first()
 
 
-def _just_asked(reading: Reading | None) -> bool:
+def _just_asked(reading: Reading | None) -> TypeGuard[Reading]:
     """Whether its first lines are due any moment."""
     return reading is not None and not reading.lines and timezone.now() - reading.created_at < FIRST_LINES_WITHIN
 

@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, Literal
 
 import structlog
@@ -64,19 +64,25 @@ def _opened(name: QueueName) -> Iterator[Any]:
 
     Raises RedisError, at once while Redis is being left alone.
     """
-    import django_rq
-
     if time.monotonic() < _Breaker.until:
         raise RedisConnectionError("left alone for a moment")
-    opened = django_rq.get_queue(name)
-    opened.connection.set_retry(Retry(NoBackoff(), 0))
-    timeouts = {"socket_timeout": ANSWER_WITHIN, "socket_connect_timeout": ANSWER_WITHIN}
-    opened.connection.connection_pool.connection_kwargs.update(timeouts)
     try:
-        yield opened
+        yield _queue(name)
     except RedisError:
         _Breaker.until = time.monotonic() + REST
         raise
+
+
+@cache
+def _queue(name: QueueName) -> Any:
+    """One for all threads; its pool of connections notices a fork."""
+    import django_rq
+
+    made = django_rq.get_queue(name)
+    made.connection.set_retry(Retry(NoBackoff(), 0))
+    timeouts = {"socket_timeout": ANSWER_WITHIN, "socket_connect_timeout": ANSWER_WITHIN}
+    made.connection.connection_pool.connection_kwargs.update(timeouts)
+    return made
 
 
 @contextmanager

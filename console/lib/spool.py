@@ -19,6 +19,7 @@ from django.conf import settings
 from console.lib.crypto import key_ring
 
 LIVES = 300.0  # seconds
+LOOK_EVERY = 0.005
 
 
 def _path(id: uuid.UUID) -> Path:
@@ -40,6 +41,14 @@ def blocks(id: uuid.UUID) -> Iterator[list[str]]:
         for position, line in enumerate(file):
             if line.endswith("\n"):  # the last one may still be being written
                 yield list(json.loads(key_ring().open(line.rstrip("\n"), f"spool:{id}:{position}")))
+
+
+def wait_for_first(id: uuid.UUID, seconds: float) -> bool:
+    """Whether something has been written within so many seconds; returns as soon as it has."""
+    until, path = time.monotonic() + seconds, _path(id)
+    while not (there := path.exists() and path.stat().st_size > 0) and time.monotonic() < until:
+        time.sleep(LOOK_EVERY)
+    return there
 
 
 def discard(id: uuid.UUID) -> None:

@@ -23,9 +23,12 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
-from rq import Worker
+from rq import Queue, Worker
+from rq.executions import Execution
+from rq.job import Job
 
 from console.lib import heartbeat
+from console.lib.spare import Spare
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +50,7 @@ class OrderlyWorker(Worker):
     """Finishes or hands back its job when it is told to end; outlives a Redis that is away."""
 
     max_connection_wait_time = ASK_AGAIN
+    spare: Spare | None = None
 
     def _set_connection(self, connection: Redis) -> Redis:
         """A Redis that is started anew is back within a second or two, which one request may wait; silence is not."""
@@ -65,18 +69,49 @@ class OrderlyWorker(Worker):
 
     def work(self, *arguments: Any, **options: Any) -> bool:
         """Raises SystemExit when it ends and nobody has told it to: RQ's own worker ends with 0 then."""
-        worked = bool(super().work(*arguments, **options))
+        try:
+            worked = bool(super().work(*arguments, **options))
+        finally:
+            self._dismiss_spare()
         if not options.get("burst") and self._shutdown_requested_date is None:
             raise SystemExit("The worker has lost its Redis in the middle of something and must be started again.")
         return worked
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """Silence is a lost connection, too: RQ's own worker ends at it."""
+        self.spare = self.spare or self.fork_spare()
         while True:
             try:
                 return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
             except RedisTimeoutError:
                 log.warning("queue silent, asked again over a new connection")
+
+    def fork_spare(self) -> Spare | None:
+        """The child that will have the next job."""
+        return Spare(self._carry_out, ready=self.connection.ping)
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """RQ's word for handing a job to a child: here to the one that waits, or to a new one if that was killed."""
+        assert self.execution
+        spare, self.spare = self.spare, None
+        message = f"{job.id} {self.execution.id}"
+        if spare is None or not spare.begin(message):
+            spare = Spare(self._carry_out, ready=self.connection.ping)
+            spare.begin(message)
+        self._horse_pid = spare.pid
+
+    def _carry_out(self, message: str) -> None:
+        """In the child: what RQ's own child has from before its fork, this one reads."""
+        job_id, execution_id = message.split()
+        self.execution = Execution(execution_id, job_id, self.connection)
+        job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        job.redis_server_version = self.get_redis_server_version()  # type: ignore[no-untyped-call]
+        self.main_work_horse(job, self.queues[0])
+
+    def _dismiss_spare(self) -> None:
+        if self.spare:
+            self.spare.dismiss()
+            self.spare = None
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """Called in every round, before Redis is asked for a message, and while a job runs."""

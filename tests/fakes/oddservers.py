@@ -49,8 +49,8 @@ class RawServer:
 
 def _read_request(connection: socket.socket) -> None:
     """With its body: what lies unread when a connection is closed makes the kernel reset it, answer and all."""
-    request = b""
-    while b"\r\n\r\n" not in request:
+    request = connection.recv(65536)
+    while request.split(b" ")[0].isalpha() and b"\r\n\r\n" not in request:  # else it is no HTTP
         if not (more := connection.recv(65536)):
             return
         request += more

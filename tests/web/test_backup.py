@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -248,6 +249,15 @@ class TestLog:
         assert pace() == "300"
         Reading.objects.update(state=CheckState.COMPLETED)
         assert pace() == "5000"
+
+    def test_the_first_answer_waits_for_the_first_lines(
+        self, alices: Client, alice: User, east: Cluster, store: BackupLocation, settings: Any, tmp_path: Any
+    ) -> None:
+        settings.VAR = tmp_path
+        reading = request_log(by=alice, of=make_backup(east, store))
+        worker = threading.Timer(0.1, spool.append, [reading.pk, 0, ["here it is"]])
+        worker.start()
+        assert "here it is" in alices.get(f"/backups/{reading.backup_id}/log/").content.decode()
 
     def test_what_one_person_read_is_not_shown_to_another(
         self,

@@ -23,6 +23,7 @@ def test_without_a_connection_to_the_database(server: redis.Redis, monkeypatch: 
     assert seen == [None]
 
 
+@pytest.mark.django_db
 def test_what_is_slow_to_load_is_there_before_the_fork(server: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log click pays for its own work alone."""
     monkeypatch.setattr("django_rq.connection_utils.get_redis_connection", lambda *_, **__: server)

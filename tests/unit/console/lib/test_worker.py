@@ -53,6 +53,7 @@ class Working(threading.Thread):
         queue = Queue("commands", connection=self.client)
         self.worker = OrderlyWorker([queue], connection=self.client)
         self.worker._install_signal_handlers = lambda: None  # type: ignore[method-assign]  # not in a thread
+        self.worker.fork_spare = lambda: None  # type: ignore[method-assign]  # nor is this
         self.worker.execute_job = lambda job, queue: self.done.append(job.id)  # type: ignore[method-assign]
         self.done: list[str] = []
         self.ended: object = None
