@@ -13,6 +13,7 @@ from console.lib.errors import ConsoleError, Missing
 from workspaces.models import Overtaken
 
 BLOCK = 500  # lines
+FIRST_BLOCK = 50  # as much as a screen shows, and shown at once
 LARGEST_LOG = 20 * 1024 * 1024
 
 
@@ -33,8 +34,10 @@ def read(reading: Reading) -> None:
 
 
 def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
-    while block := list(islice(lines, BLOCK)):
+    size = FIRST_BLOCK
+    while block := list(islice(lines, size)):
         yield block
+        size = BLOCK
 
 
 def _lines(reading: Reading) -> Iterator[str]:
