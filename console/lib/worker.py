@@ -10,6 +10,7 @@ ends the worker with an exit code other than 0, so that whoever runs it starts i
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import structlog
+from django.db import close_old_connections
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -26,6 +28,7 @@ from redis.retry import Retry
 from rq import Queue, Worker
 from rq.executions import Execution
 from rq.job import Job
+from rq.worker import WorkerStatus
 
 from console.lib import heartbeat
 from console.lib.spare import Spare
@@ -134,6 +137,35 @@ class OrderlyWorker(Worker):
         """Called in the child process, before its job."""
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         signal.signal(signal.SIGUSR1, _hand_back)
+
+
+class PromptWorker(OrderlyWorker):
+    """Does its jobs itself, without a child, for people who look on: what it has loaded and connected stays.
+
+    What a child would take to its grave ends this worker, which is started again; the row is driven again.
+    """
+
+    at_work = False
+
+    def fork_spare(self) -> None:
+        """There is nothing to hand on."""
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        self.prepare_execution(job)
+        close_old_connections()
+        signal.signal(signal.SIGUSR1, _hand_back)
+        self.at_work = True
+        try:
+            self.perform_job(job, queue)
+        finally:
+            self.at_work = False
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+            close_old_connections()
+            self.set_state(WorkerStatus.IDLE)
+
+    def _end_job(self, number: signal.Signals) -> None:
+        if self.at_work:
+            os.kill(os.getpid(), number)
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from django_rq.management.commands import rqworker
 
 from console.lib import heartbeat
 
+WORKERS = {"interactive": "console.lib.worker.PromptWorker"}
+
 
 class Command(rqworker.Command):
     help = "Works on exactly one queue: RQ loses jobs of killed workers that listen to several."
@@ -28,7 +30,7 @@ class Command(rqworker.Command):
         connection.warm_up()
         warm_up_queries()
         options["serializer"] = "rq.serializers.JSONSerializer"
-        options["worker_class"] = "console.lib.worker.OrderlyWorker"
+        options["worker_class"] = WORKERS.get(args[0], "console.lib.worker.OrderlyWorker")
         heartbeat.begin()
         super().handle(*args, **options)  # type: ignore[no-untyped-call]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -124,3 +127,82 @@ def test_a_worker_that_was_told_to_end_ends_well(door: Door) -> None:
     working.join(5)
     assert working.ended is None
     assert signal.getsignal(signal.SIGUSR2) is not None
+
+
+PROMPT = """
+import redis
+from rq import Queue
+from console.lib import worker
+worker.FINISH_WITHIN, worker.END_WITHIN = 0.2, {end}
+connection = redis.Redis(unix_socket_path={socket!r})
+worker.PromptWorker([Queue("prompt", connection=connection)], connection=connection).work(logging_level="CRITICAL")
+"""
+
+
+def note_process(path: str) -> None:
+    """A job that says which process it is in."""
+    Path(path).write_text(f"{os.getpid()} {os.getppid()}")
+
+
+def note_and_stay(path: str) -> None:
+    """A job that is done in a minute, unless it is interrupted."""
+    note_process(path)
+    try:
+        time.sleep(60)
+    except worker.HandBack:
+        Path(path).write_text("handed back")
+        raise
+
+
+def note_and_be_deaf(path: str) -> None:
+    """A job that heeds nothing but SIGKILL."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    note_process(path)
+    time.sleep(60)
+
+
+@contextlib.contextmanager
+def prompt_worker(socket: str, end: float = 5.0) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", PROMPT.format(socket=socket, end=end)])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(5)
+
+
+def written(path: Path) -> str:
+    until = time.monotonic() + 10
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < until, "nothing was written"
+        time.sleep(0.01)
+    return path.read_text()
+
+
+def ask(socket: str, job: Callable[[str], None], path: Path) -> None:
+    with redis.Redis(unix_socket_path=socket) as connection:
+        Queue("prompt", connection=connection).enqueue(job, str(path))
+
+
+class TestPrompt:
+    """Jobs that people wait for are done without a child."""
+
+    def test_in_the_worker_itself(self, valkey_socket: str, tmp_path: Path) -> None:
+        ask(valkey_socket, note_process, tmp_path / "told")
+        with prompt_worker(valkey_socket) as process:
+            assert written(tmp_path / "told").split()[0] == str(process.pid)
+
+    def test_a_job_is_handed_back_when_it_must_end(self, valkey_socket: str, tmp_path: Path) -> None:
+        ask(valkey_socket, note_and_stay, tmp_path / "told")
+        with prompt_worker(valkey_socket) as process:
+            written(tmp_path / "told")
+            process.terminate()
+            assert process.wait(5) == 0
+        assert (tmp_path / "told").read_text() == "handed back"
+
+    def test_one_that_heeds_nothing_is_ended_with_its_job(self, valkey_socket: str, tmp_path: Path) -> None:
+        ask(valkey_socket, note_and_be_deaf, tmp_path / "told")
+        with prompt_worker(valkey_socket, end=0.5) as process:
+            written(tmp_path / "told")
+            process.terminate()
+            assert process.wait(5) == -signal.SIGKILL
