@@ -1,63 +1,239 @@
-"""Who may do what: the one door. Every query starts at `visible()`, every single row at `get_or_404()`.
+"""Who may do what: the one door. Every query starts at `visible()`, every single row at `get_or_404()`, every change at
+`require()`.
 
-A model says where its tenant is in `tenant_path`, a lookup such as `project__tenant`. Rights today: a Tenant Admin may
-do everything in the tenant, everybody else nothing; roles on projects and workspaces narrow and widen this here.
+A model says where it hangs, each time by a lookup:
+
+- `tenant_path` leads to its tenant, whose admins may do everything. Every model of a tenant has it.
+- `project_path` leads to its project ("pk" for a project itself). A role on the project counts for the row.
+- `workspace_path` leads to the workspace the row belongs to. A role on the workspace counts for the row.
+- `listed_path` leads to workspaces that merely show the row. A role on one of them counts for the verb `<noun>.list`
+  alone: the name and the state.
+- `noun` is what its verbs begin with, unless the model's own name is.
+
+What a model does not say, nobody gets by it. Only an active person counts, in tenants where the membership is active.
 """
 
 from __future__ import annotations
 
 import uuid
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NoReturn, TypeVar
 
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import CharField, F, Q, QuerySet, Value
+from django.http import HttpRequest
 
-from accounts.models import Tenant, User
+from accounts.models import Membership, Tenant, User, role_tables
+from accounts.roles import ROLES, Scope, Verb, codenames
 from console.lib.errors import Forbidden, NotVisible
 
+__all__ = ["Held", "Verb", "get_or_404", "held_by", "held_in", "may", "require", "tenant_of", "verbs_on", "visible"]
+
 M = TypeVar("M", bound=models.Model)
+NOTHING: frozenset[Verb] = frozenset()
 
 
-class Verb(StrEnum):
-    """`<noun>.<verb>`: what a role may hold."""
-
-    PROJECT_GET = "project.get"
-    CLUSTER_GET = "cluster.get"
-    CLUSTER_CREATE = "cluster.create"
-    CLUSTER_UPDATE = "cluster.update"
-    CLUSTER_DELETE = "cluster.delete"
-    WORKSPACE_GET = "workspace.get"
-    WORKSPACE_CREATE = "workspace.create"
-    LOCATION_GET = "location.get"
-    LOCATION_CREATE = "location.create"
-    LOCATION_UPDATE = "location.update"
-    LOCATION_DELETE = "location.delete"
-    BACKUP_GET = "backup.get"
-    BACKUP_CREATE = "backup.create"
-    BACKUP_LOG = "backup.log"
-    RESTORE_GET = "restore.get"
-    RESTORE_CREATE = "restore.create"
+# One row, many rows
 
 
 def visible(user: User, queryset: QuerySet[M], verb: Verb) -> QuerySet[M]:
-    """`queryset` narrowed to what this person may `verb`. One query, however many tenants."""
+    """`queryset` narrowed to what this person may `verb`. One query, however many tenants and roles; no row twice."""
     if not user.is_active:
         return queryset.none()
-    path = queryset.model.tenant_path  # type: ignore[attr-defined]  # every scoped model has it; tests check
-    return queryset.filter(**{f"{path}__in": Tenant.objects.administered_by(user)})
+    return queryset.filter(_reached(user, queryset.model, verb))
 
 
 def get_or_404(user: User, queryset: QuerySet[M], verb: Verb, pk: uuid.UUID) -> M:
-    """The row, if this person may `verb` it. Raises NotVisible otherwise, whether it exists or not."""
+    """The row, if this person may `verb` it.
+
+    Raises NotVisible when they may not even see it, whether it exists or not; Forbidden when they see it.
+    """
     found = visible(user, queryset, verb).filter(pk=pk).first()
     if found is None:
-        raise NotVisible("There is nothing here.")
+        _refuse(user, queryset.filter(pk=pk), verb)
     return found
 
 
-def require(user: User, project: models.Model, verb: Verb) -> None:
-    """Raises NotVisible or Forbidden unless this person may `verb` in the project."""
-    get_or_404(user, type(project)._default_manager.all(), Verb.PROJECT_GET, project.pk)
-    if not visible(user, type(project)._default_manager.filter(pk=project.pk), verb).exists():
+def require(user: User, row: models.Model, verb: Verb) -> None:
+    """Unless this person may `verb` the row, or in the project: raises NotVisible or Forbidden as get_or_404() does."""
+    if not may(user, row, verb):
+        _refuse(user, _only(row), verb)
+
+
+def may(user: User, row: models.Model, verb: Verb) -> bool:
+    """Whether this person may `verb` the row. One query."""
+    return visible(user, _only(row), verb).exists()
+
+
+def _only(row: models.Model) -> QuerySet[models.Model]:
+    return type(row)._base_manager.filter(pk=row.pk)
+
+
+def _refuse(user: User, rows: QuerySet[M], verb: Verb) -> NoReturn:
+    sight = _sight(rows.model, verb)
+    if sight != verb and visible(user, rows, sight).exists():
         raise Forbidden("Your role does not allow this.")
+    raise NotVisible("There is nothing here.")
+
+
+def _sight(model: type[models.Model], verb: Verb) -> Verb:
+    """What one must hold to see the row at all: the `get` of its noun, else of the verb's, else the verb itself."""
+    wanted = (f"{noun}.get" for noun in (Place.of(model).noun, verb.split(".")[0]))
+    return next((Verb(name) for name in wanted if name in list(Verb)), verb)
+
+
+# Where a row hangs
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a model says of itself; see above."""
+
+    noun: str
+    tenant: str
+    project: str
+    workspace: str
+    listed: str
+
+    @classmethod
+    @cache
+    def of(cls, model: type[models.Model]) -> Place:
+        """Raises AttributeError for a model that does not say where its tenant is."""
+        paths = (getattr(model, f"{name}_path", "") for name in ("project", "workspace", "listed"))
+        noun = getattr(model, "noun", model._meta.model_name or "")
+        return cls(noun, model.tenant_path, *paths)  # type: ignore[attr-defined]
+
+
+def _reached(user: User, model: type[models.Model], verb: Verb) -> Q:
+    """The rows this person may `verb`: through the tenant or project, and through workspaces."""
+    place = Place.of(model)
+    if place.project:
+        reached = _leads(model, place.project, _projects(user, verb))
+    else:
+        reached = _leads(model, place.tenant, Tenant.objects.administered_by(user))
+    showing = place.listed if verb == f"{place.noun}.list" else ""
+    for path in filter(None, (place.workspace, showing)):
+        if names := codenames(Scope.WORKSPACE, verb):
+            reached |= _leads(model, path, _given(user, Scope.WORKSPACE, names))
+    return reached
+
+
+def _projects(user: User, verb: Verb) -> QuerySet[Any]:
+    """The projects in which this person may `verb`: as Tenant Admin, or by a role on the project."""
+    model = _object_of(Scope.PROJECT)
+    allowed = _leads(model, Place.of(model).tenant, Tenant.objects.administered_by(user))
+    if names := codenames(Scope.PROJECT, verb):
+        allowed |= Q(pk__in=_given(user, Scope.PROJECT, names))
+    return model._base_manager.filter(allowed)
+
+
+def _given(user: User, scope: Scope, names: Iterable[str]) -> QuerySet[Any]:
+    """The projects or workspaces on which this person holds one of these roles, directly or through a team."""
+    direct, through_team = role_tables(scope)
+    named = {"permission__codename__in": names}
+    mine = Q(pk__in=direct.objects.filter(user=user, **named).values("content_object"))
+    mine |= Q(pk__in=through_team.objects.filter(group__user=user, **named).values("content_object"))
+    model = _object_of(scope)
+    return model._base_manager.filter(mine, _leads(model, Place.of(model).tenant, Tenant.objects.of(user)))
+
+
+def _object_of(scope: Scope) -> type[models.Model]:
+    model: type[models.Model] = role_tables(scope)[0]._meta.get_field("content_object").related_model
+    return model
+
+
+def _leads(model: type[models.Model], path: str, rows: QuerySet[Any]) -> Q:
+    """`path` leads to one of `rows`. By subqueries alone: a join could find a row twice."""
+    head, _, tail = path.partition("__")
+    field = model._meta.pk if head == "pk" else model._meta.get_field(head)
+    if field.one_to_many or field.many_to_many:
+        return Q(pk__in=model._base_manager.filter(**{f"{path}__in": rows}).values("pk"))
+    if not tail:
+        return Q(**{f"{head}__in": rows})
+    related: Any = field.related_model
+    return Q(**{f"{head}__in": related._base_manager.filter(_leads(related, tail, rows))})
+
+
+# Everything a person holds
+
+
+@dataclass(frozen=True)
+class Held:
+    """Every role of a person, read at once: for menus, and for what a page offers. Never kept beyond a request."""
+
+    tenants: frozenset[uuid.UUID]
+    projects: Mapping[uuid.UUID, frozenset[Verb]]
+    workspaces: Mapping[uuid.UUID, frozenset[Verb]]
+
+    def verbs_on(self, row: models.Model) -> frozenset[Verb]:
+        """What may be done with the row, but for a `<noun>.list` held only because a workspace shows it.
+
+        Asks the database only for a row whose project is neither loaded nor named by a column of its own.
+        """
+        place = Place.of(type(row))
+        if not place.project:
+            return frozenset(Verb) if _end(row, place.tenant) in self.tenants else NOTHING
+        verbs = self.projects.get(_end(row, place.project), NOTHING)
+        return verbs | self.workspaces.get(_end(row, place.workspace), NOTHING)
+
+
+def verbs_on(user: User, row: models.Model) -> frozenset[Verb]:
+    """What this person may do with the row; see Held.verbs_on(). One query."""
+    return held_by(user).verbs_on(row)
+
+
+def held_in(request: HttpRequest) -> Held:
+    """What the person of this request holds. One query, once for each request."""
+    if not hasattr(request, "held"):
+        request.held = held_by(request.user) if isinstance(request.user, User) else Held(frozenset(), {}, {})  # type: ignore[attr-defined]
+    held: Held = request.held  # type: ignore[attr-defined]
+    return held
+
+
+def held_by(user: User) -> Held:
+    """Every role of this person, in every tenant. One query."""
+    tenants: set[uuid.UUID] = set()
+    found: dict[str, dict[uuid.UUID, frozenset[Verb]]] = {Scope.PROJECT: {}, Scope.WORKSPACE: {}}
+    verbs = {role.codename: role.verbs for role in ROLES}
+    for scope, codename, pk in _rows_of(user) if user.is_active else ():
+        if scope == Scope.TENANT:
+            tenants.add(pk)
+        else:
+            found[scope][pk] = found[scope].get(pk, NOTHING) | verbs.get(codename, NOTHING)
+    return Held(frozenset(tenants), found[Scope.PROJECT], found[Scope.WORKSPACE])
+
+
+def _rows_of(user: User) -> Iterable[tuple[str, str, uuid.UUID]]:
+    """(scope, codename, id): of tenants, of the projects in them, and of every role's object."""
+    administered, active = Tenant.objects.administered_by(user), Tenant.objects.of(user)
+    admin = {"codename": Value("tenant_admin", CharField())}
+    projects = _object_of(Scope.PROJECT)._base_manager.filter(tenant__in=administered)
+    parts = [_columns(projects, Scope.PROJECT, F("pk"), **admin)]
+    for scope in (Scope.PROJECT, Scope.WORKSPACE):
+        direct, through_team = role_tables(scope)
+        for table, holder in ((direct, "user"), (through_team, "group__user")):
+            rows = table.objects.filter(_leads(table, table.tenant_path, active), **{holder: user})
+            parts.append(_columns(rows, scope, F("content_object_id"), codename=F("permission__codename")))
+    mine = Membership.objects.filter(user=user, is_active=True, is_admin=True)
+    return _columns(mine, Scope.TENANT, F("tenant_id"), **admin).union(*parts, all=True)
+
+
+def _columns(rows: QuerySet[Any], scope: Scope, pk: F, **codename: Any) -> QuerySet[Any, Any]:
+    return rows.order_by().values_list(Value(str(scope), CharField()), *codename.values(), pk)
+
+
+def tenant_of(row: models.Model) -> uuid.UUID:
+    """The key of the one tenant the row is in."""
+    found: uuid.UUID = _end(row, Place.of(type(row)).tenant)
+    return found
+
+
+def _end(row: models.Model, path: str) -> Any:
+    """The key that `path` leads to, or None where it leads to none or to several."""
+    *steps, last = path.split("__") if path else [""]
+    here: Any = row
+    for step in steps:
+        here = getattr(here, step, None)
+    return getattr(here, "pk" if last == "pk" else f"{last}_id", None) if last else None

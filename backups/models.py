@@ -12,7 +12,7 @@ from django.db.models import F, Q
 from backups import lifecycle
 from backups.lifecycle import State
 from console.lib.crypto import EncryptedJSONField
-from workspaces.models import Cluster, Project, Wish
+from workspaces.models import Cluster, Project, Wish, Workspace
 
 is_dns_label = RegexValidator(
     rf"^{lifecycle.NAME_PATTERN}\Z",
@@ -36,6 +36,9 @@ class BackupLocation(models.Model):
     """Object storage for backups, owned by a project. Each cluster writes below `<prefix>/<cluster uid>`."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
+    noun = "location"
+    listed_path = "backups__workspace"  # a workspace role shows name and health of those it uses
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="locations")
@@ -84,6 +87,7 @@ class LocationCheck(Wish):
     """One validation of a location, step by step: of a saved one, or of what a form holds before it is saved."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.check_location"
     most_attempts = 3
@@ -112,6 +116,7 @@ class PlacedLocation(models.Model):
     """
 
     tenant_path = "location__project__tenant"
+    project_path = "location__project"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="placed")
@@ -163,6 +168,9 @@ class VeleroWish(Wish):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="%(class)ss")
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="%(class)ss")  # where the object is
+    workspace = models.ForeignKey(  # whose own it is; none of a cluster's
+        Workspace, null=True, blank=True, on_delete=models.SET_NULL, related_name="%(class)ss"
+    )
     object_name = models.CharField(max_length=63, unique=True)
     submission = models.UUIDField(default=uuid.uuid4, unique=True)  # of the form: submitted twice, it makes one row
     namespaces = models.JSONField(default=list, blank=True)  # empty: all
@@ -187,6 +195,9 @@ class Backup(VeleroWish):
     """One backup of one cluster: one Velero Backup."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
+    workspace_path = "workspace"
+    listed_path = "cluster__workspaces"  # a workspace role shows name, state and date of any of its clusters'
     job = "backups.jobs.submit_backup"
 
     location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="backups")
@@ -224,6 +235,8 @@ class Restore(VeleroWish):
     """One restore of one Backup into a target cluster of the same project; listed on the target."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
+    workspace_path = "workspace"
     job = "backups.jobs.submit_restore"
 
     backup = models.ForeignKey(Backup, on_delete=models.PROTECT, related_name="restores")
@@ -255,6 +268,7 @@ class Reading(Wish):
     """One person's look at something in the bucket. A worker puts it, encrypted, into the spool for a few minutes."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.read"
     most_attempts = 3
@@ -282,6 +296,7 @@ class VolumePreview(Wish):
     """What a backup would do with each volume of a cluster, looked up by a worker before the backup is asked for."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.preview_volumes"
     most_attempts = 3

@@ -14,31 +14,32 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import Tenant, User
-from accounts.permissions import Verb, visible
+from accounts.permissions import Held, Verb, held_in, visible
 from workspaces.models import Project
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the menu. `url_name` takes the project's or tenant's id, or nothing."""
+    """A line of the menu, for whoever may `verb`. `url_name` takes the project's or tenant's id, or nothing."""
 
     section: str
     label: str
     icon: str
     url_name: str
+    verb: Verb
 
 
 IN_PROJECT = (
-    Entry("overview", "Overview", "overview", "project_overview"),
-    Entry("clusters", "Clusters", "cluster", "cluster_list"),
-    Entry("workspaces", "Workspaces", "workspace", "workspace_list"),
-    Entry("settings", "Project Settings", "settings", "project_settings"),
+    Entry("overview", "Overview", "overview", "project_overview", Verb.PROJECT_GET),
+    Entry("clusters", "Clusters", "cluster", "cluster_list", Verb.PROJECT_GET),
+    Entry("workspaces", "Workspaces", "workspace", "workspace_list", Verb.WORKSPACE_LIST),
+    Entry("settings", "Project Settings", "settings", "project_settings", Verb.LOCATION_GET),
 )
 IN_TENANT = (
-    Entry("projects", "Projects", "project", "project_list"),
-    Entry("people", "Users and Teams", "people", "user_list"),
-    Entry("audit", "Audit log", "audit", "audit_list"),
-    Entry("tenant", "Tenant Settings", "tenant", "tenant_settings"),
+    Entry("projects", "Projects", "project", "project_list", Verb.PROJECT_CREATE),
+    Entry("people", "Users and Teams", "people", "user_list", Verb.USER_LIST),
+    Entry("audit", "Audit log", "audit", "audit_list", Verb.AUDIT_GET),
+    Entry("tenant", "Tenant Settings", "tenant", "tenant_settings", Verb.TENANT_UPDATE),
 )
 
 
@@ -87,8 +88,8 @@ def address_of(url_name: str, *args: object) -> str:
 
 
 def projects_of(person: User) -> list[Project]:
-    """The projects this person sees, with their tenants, in the order of the switcher."""
-    found = visible(person, Project.objects.select_related("tenant"), Verb.PROJECT_GET)
+    """The projects this person knows of, with their tenants, in the order of the switcher."""
+    found = visible(person, Project.objects.select_related("tenant"), Verb.PROJECT_LIST)
     return list(found.order_by("tenant__name", "name"))
 
 
@@ -97,10 +98,10 @@ def frame_for(request: HttpRequest | None, project: object = None, section: str 
     person = getattr(request, "user", None)
     if request is None or not isinstance(person, User):
         return Frame()
-    projects = projects_of(person)
+    projects, held = projects_of(person), held_in(request)
     here = _project_here(request, project, projects)
-    menus = (_project_menu(here, request.path, section), *_tenant_menus(person, here, request.path, section))
-    switches = tuple(Switch(each, address_of("project_overview", each.pk), each == here) for each in projects)
+    menus = (_project_menu(held, here, request.path, section), _tenant_menu(held, here, request.path, section))
+    switches = tuple(Switch(each, _beginning(held, each), each == here) for each in projects)
     return Frame(person, here, tuple(menu for menu in menus if menu.links), switches)
 
 
@@ -116,15 +117,30 @@ def _project_here(request: HttpRequest, named: object, projects: Sequence[Projec
     return here
 
 
-def _project_menu(project: Project | None, path: str, section: str) -> Menu:
-    return Menu(project.name, _links(IN_PROJECT, project.pk, path, section)) if project else Menu("", ())
+def _project_menu(held: Held, project: Project | None, path: str, section: str) -> Menu:
+    if project is None:
+        return Menu("", ())
+    return Menu(project.name, _links(_allowed(held, IN_PROJECT, project), project.pk, path, section))
 
 
-def _tenant_menus(person: User, project: Project | None, path: str, section: str) -> list[Menu]:
+def _allowed(held: Held, entries: Sequence[Entry], project: Project) -> list[Entry]:
+    """What one may open; the list of workspaces also by a role on one of them, which is why one knows the project."""
+    verbs = held.verbs_on(project)
+    return [entry for entry in entries if entry.verb in verbs or (not verbs and entry.section == "workspaces")]
+
+
+def _beginning(held: Held, project: Project) -> str:
+    """Where one begins in a project: its overview, or the first page of it that one may open."""
+    allowed = _allowed(held, IN_PROJECT, project)
+    return address_of(allowed[0].url_name, project.pk) if allowed else ""
+
+
+def _tenant_menu(held: Held, project: Project | None, path: str, section: str) -> Menu:
     """The tenant's pages, for its admins: the tenant of the project one is in, else the first."""
-    mine = list(Tenant.objects.administered_by(person))
-    tenant = next((each for each in mine if project and each.pk == project.tenant_id), mine[0] if mine else None)
-    return [Menu(tenant.name, _links(IN_TENANT, tenant.pk, path, section))] if tenant else []
+    tenant = project.tenant if project else None
+    if tenant is None or tenant.pk not in held.tenants:
+        tenant = Tenant.objects.filter(pk__in=held.tenants).first() if held.tenants else None
+    return Menu(tenant.name, _links(IN_TENANT, tenant.pk, path, section)) if tenant else Menu("", ())
 
 
 def _links(entries: Sequence[Entry], pk: uuid.UUID, path: str, section: str) -> tuple[Link, ...]:
@@ -144,6 +160,6 @@ def _section_of(path: str, there: list[tuple[Entry, str]]) -> str:
 
 
 def first_page(request: HttpRequest, person: User) -> str:
-    """Where a person begins: the overview of the project last visited, else of the first one, or nothing."""
+    """Where a person begins: in the project last visited, else in the first one, or nowhere."""
     project = _project_here(request, None, projects_of(person))
-    return address_of("project_overview", project.pk) if project else ""
+    return _beginning(held_in(request), project) if project else ""

@@ -33,9 +33,8 @@ def home(request: AuthenticatedHttpRequest) -> HttpResponse:
     overview = navigation.first_page(request, request.user)
     if overview:
         return redirect(overview)
-    projects = visible(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET)
-    counted = projects.annotate(cluster_count=Count("clusters"))
-    return render(request, "console/home.html", {"projects": counted, "live_interval": _sandbox_pace()})
+    projects = visible(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_LIST)
+    return render(request, "console/home.html", {"projects": projects, "live_interval": _sandbox_pace()})
 
 
 def sandbox_progress(request: HttpRequest) -> HttpResponse:

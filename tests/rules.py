@@ -100,6 +100,7 @@ DOORS = {
         "bench/faults/plain.py",
     ),
     "django_rq": ("console/lib/queue.py", "backups/management/commands/rqworker.py"),
+    "guardian": ("accounts/models/role.py",),
     "prometheus_client": ("console/lib/metrics.py",),
 }
 

@@ -1,7 +1,20 @@
-"""Tenants, people, and what was done by whom."""
+"""Tenants, people and their teams, the roles they hold, and what was done by whom."""
 
 from accounts.models.audit import AuditEvent
+from accounts.models.role import TeamRole, UserRole, role_tables
+from accounts.models.team import Team
 from accounts.models.tenant import Membership, Tenant
 from accounts.models.user import AuthenticatedHttpRequest, User, validate_time_zone
 
-__all__ = ["AuditEvent", "AuthenticatedHttpRequest", "Membership", "Tenant", "User", "validate_time_zone"]
+__all__ = [
+    "AuditEvent",
+    "AuthenticatedHttpRequest",
+    "Membership",
+    "Team",
+    "TeamRole",
+    "Tenant",
+    "User",
+    "UserRole",
+    "role_tables",
+    "validate_time_zone",
+]

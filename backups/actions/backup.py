@@ -41,7 +41,7 @@ def request_backup(  # noqa: PLR0913 - the form's fields
 
     Raises BadInput with the field at fault, NotVisible, Forbidden.
     """
-    require(by, cluster.project, Verb.BACKUP_CREATE)
+    require(by, cluster, Verb.BACKUP_CREATE)
     if submission and (earlier := Backup.objects.filter(submission=submission, cluster=cluster).first()):
         return earlier
     _refuse_impossible(cluster, location, keep_for, namespaces)

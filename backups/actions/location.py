@@ -36,7 +36,7 @@ def request_check(*, by: User, project: Project, **draft: Any) -> LocationCheck:
 @transaction.atomic
 def request_recheck(*, by: User, location: BackupLocation) -> LocationCheck:
     """Have a saved location tried again."""
-    require(by, location.project, Verb.LOCATION_UPDATE)
+    require(by, location, Verb.LOCATION_UPDATE)
     check = LocationCheck(project=location.project, location=location, requested_by=by, requested_by_name=str(by))
     return _send(by, check)
 

@@ -15,7 +15,7 @@ from console.lib.rows import save_new
 @transaction.atomic
 def request_log(*, by: User, of: Backup | Restore) -> Reading:
     """Have a worker fetch the log for this person."""
-    require(by, of.project, Verb.BACKUP_LOG)
+    require(by, of, Verb.BACKUP_LOG)
     reading = Reading(
         project=of.project,
         backup=of if isinstance(of, Backup) else None,

@@ -39,7 +39,7 @@ def request_restore(  # noqa: PLR0913 - the form's fields
 
     Raises BadInput with the field at fault, NotVisible, Forbidden.
     """
-    require(by, backup.project, Verb.RESTORE_CREATE)
+    require(by, backup, Verb.RESTORE_CREATE)
     if submission and (earlier := Restore.objects.filter(submission=submission, backup=backup).first()):
         return earlier
     mapping = dict(namespace_mapping or {})

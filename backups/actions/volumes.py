@@ -30,7 +30,7 @@ def request_preview(
 
     Raises: BadInput with the field at fault, NotVisible, Forbidden.
     """
-    require(by, cluster.project, Verb.BACKUP_CREATE)
+    require(by, cluster, Verb.BACKUP_CREATE)
     if cluster.deregistered_at:
         raise BadInput(f"{cluster} is not registered any more.", field="cluster")
     refuse_bad_namespaces(namespaces, cluster)

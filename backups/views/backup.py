@@ -62,7 +62,8 @@ def backup_create(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> Http
 def backup_detail(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpResponse:
     """One backup, live while it runs."""
     here = backup_or_404(request, backup, Verb.BACKUP_GET)
-    restores = here.restores.select_related("cluster").order_by("-created_at")
+    made = here.restores.select_related("cluster").order_by("-created_at")
+    restores = visible(request.user, made, Verb.RESTORE_GET)
     context = {"backup": here, "cluster": here.cluster, "project": here.project, "section": "clusters"}
     context |= {"results": grouped(here), "restores": restores, "restorable": here.state in RESTORABLE}
     soon = here.state == State.RUNNING and timezone.now() - here.created_at < AT_ONCE

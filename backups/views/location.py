@@ -17,7 +17,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.models import AuthenticatedHttpRequest
-from accounts.permissions import Verb, get_or_404, visible
+from accounts.permissions import Verb, get_or_404, held_in, visible
 from backups.actions import location_draft as drafts
 from backups.actions.location import default_prefix
 from backups.forms.location import LocationForm
@@ -220,7 +220,7 @@ def _runs(check: LocationCheck | None) -> bool:
 
 
 def _may(request: AuthenticatedHttpRequest, project: Project, verb: Verb) -> bool:
-    return visible(request.user, Project.objects.filter(pk=project.pk), verb).exists()
+    return verb in held_in(request).verbs_on(project)
 
 
 def _project(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) -> Project:

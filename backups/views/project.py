@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest, User
-from accounts.permissions import Verb, get_or_404, visible
+from accounts.permissions import Verb, get_or_404, held_in, visible
 from backups.lifecycle import OPEN, State
 from backups.models import LocationState
 from console.lib import provisioning
@@ -72,11 +72,13 @@ class Figures:
 def project_overview(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
     """The project at a glance, live."""
     here = get_or_404(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET, project)
-    context = {"project": here, "section": "overview", **_overview(request.user, here)}
+    beginning = {Verb.CLUSTER_CREATE, Verb.LOCATION_CREATE, Verb.BACKUP_CREATE} <= held_in(request).verbs_on(here)
+    context = {"project": here, "section": "overview", **_overview(request.user, here, beginning)}
     return page_response(request, "backups/project_overview.html", "overview", context, busy=_is_busy(context))
 
 
-def _overview(user: User, project: Project) -> dict[str, Any]:
+def _overview(user: User, project: Project, beginning: bool) -> dict[str, Any]:
+    """`beginning`: whether this person may take the first steps."""
     clusters = as_shown(visible(user, project.clusters.filter(deregistered_at=None), Verb.CLUSTER_GET))
     backups = visible(user, project.backups.select_related("cluster", "location"), Verb.BACKUP_GET)
     restores = visible(user, project.restores.select_related("cluster", "backup__cluster"), Verb.RESTORE_GET)
@@ -91,7 +93,7 @@ def _overview(user: User, project: Project) -> dict[str, Any]:
         "troubled_locations": list(locations.filter(state=LocationState.UNAVAILABLE)[:SHOWN]),
         "backups": latest,
         "restores": list(restores[:SHOWN]),
-        "tasks": [] if latest else _tasks(project, list(clusters[:2]), locations.exists()),
+        "tasks": [] if latest or not beginning else _tasks(project, list(clusters[:2]), locations.exists()),
     }
 
 

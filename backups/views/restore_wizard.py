@@ -35,7 +35,9 @@ def restore_begin(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpR
 
 
 def _backup(draft: Draft) -> Backup:
-    return Backup.objects.select_related("cluster", "project").get(pk=draft.note("backup"))
+    """The backup, while the draft's owner may restore it. Raises NotVisible, Forbidden."""
+    rows = Backup.objects.select_related("cluster", "project")
+    return get_or_404(draft.owner, rows, Verb.RESTORE_CREATE, uuid.UUID(draft.note("backup")))
 
 
 def _target(draft: Draft, data: QueryDict | None) -> TargetForm:
@@ -57,7 +59,7 @@ def _leave(draft: Draft) -> str:
 
 def _finish(draft: Draft, user: User, forms: Mapping[str, Any]) -> str:
     """Asks for the restore; the draft's id makes a second confirmation the same one."""
-    backup = get_or_404(user, Backup.objects.all(), Verb.RESTORE_CREATE, uuid.UUID(draft.note("backup")))
+    backup = _backup(draft)
     target, options = forms["target"].cleaned_data["target"], forms["options"].asked()
     restore = request_restore(by=user, backup=backup, target=target, submission=draft.pk, **options)
     return reverse("restore_detail", args=[restore.pk])

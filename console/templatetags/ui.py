@@ -12,6 +12,7 @@ from typing import Any
 from django import template
 from django.contrib.staticfiles import finders
 from django.core.paginator import Page
+from django.db.models import Model
 from django.forms import BoundField, CheckboxInput
 from django.template.context import Context
 from django.templatetags.static import static
@@ -19,6 +20,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts.permissions import Verb, held_in
 from console import navigation
 from console.lib import context as cause
 from console.lib import provisioning
@@ -321,6 +323,15 @@ def sandbox_progress() -> dict[str, Any]:
 
 
 # The frame
+
+
+@register.simple_tag(takes_context=True)
+def verbs_on(context: Context, row: Model) -> frozenset[Verb]:
+    """`{% verbs_on cluster as verbs %}{% if "cluster.update" in verbs %}…`: a page offers what its viewer may do.
+
+    One query for each request, however many rows. Inside a partial it must be asked for again.
+    """
+    return held_in(context["request"]).verbs_on(row)
 
 
 @register.simple_tag(takes_context=True)

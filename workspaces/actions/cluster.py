@@ -58,7 +58,7 @@ def request_check(  # noqa: PLR0913 - the form's fields
 @transaction.atomic
 def request_recheck(*, by: User, cluster: Cluster) -> ClusterCheck:
     """Have a registered cluster's connection checked again."""
-    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    require(by, cluster, Verb.CLUSTER_UPDATE)
     check = ClusterCheck(
         project=cluster.project,
         cluster=cluster,
@@ -119,7 +119,7 @@ def _connection(check: ClusterCheck) -> Mapping[str, object]:
 @transaction.atomic
 def update_cluster(*, by: User, cluster: Cluster, **basics: object) -> Cluster:
     """Change name, description, tags, cloud type or cloud account label. Raises BadInput."""
-    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    require(by, cluster, Verb.CLUSTER_UPDATE)
     for name, value in basics.items():
         setattr(cluster, name, value)
     save_changed(cluster, *basics)
@@ -130,7 +130,7 @@ def update_cluster(*, by: User, cluster: Cluster, **basics: object) -> Cluster:
 @transaction.atomic
 def replace_kubeconfig(*, by: User, cluster: Cluster, check: ClusterCheck) -> Cluster:
     """Use the kubeconfig that `check` tried from now on. Raises BadInput unless it reached this very cluster."""
-    require(by, cluster.project, Verb.CLUSTER_UPDATE)
+    require(by, cluster, Verb.CLUSTER_UPDATE)
     tried = check.state == CheckState.COMPLETED and check.kubeconfig and check.project_id == cluster.project_id
     if not tried or check.facts.get("uid") != cluster.uid:
         raise BadInput(f"This kubeconfig was not seen to reach {cluster}.", field="kubeconfig")
@@ -149,7 +149,7 @@ def deregister_cluster(*, by: User, cluster: Cluster, typed_name: str) -> None:
 
     Raises BadInput unless `typed_name` is its name.
     """
-    require(by, cluster.project, Verb.CLUSTER_DELETE)
+    require(by, cluster, Verb.CLUSTER_DELETE)
     if typed_name != cluster.name:
         raise BadInput(f"Type {cluster.name} to deregister it.", field="typed_name")
     cluster.deregistered_at = timezone.now()

@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts import audit
 from accounts.models import Tenant, User
 from accounts.permissions import Verb, require
-from console.lib.errors import BadInput, NotVisible
+from console.lib.errors import BadInput
 from console.lib.rows import save_new
 from workspaces.models import Cluster, Project, Workspace
 
@@ -17,8 +17,8 @@ from workspaces.models import Cluster, Project, Workspace
 @transaction.atomic
 def create_project(*, by: User | None, tenant: Tenant, name: str) -> Project:
     """A new, empty project. Raises BadInput, NotVisible."""
-    if by and not Tenant.objects.administered_by(by).filter(pk=tenant.pk).exists():
-        raise NotVisible("There is nothing here.")
+    if by:
+        require(by, tenant, Verb.PROJECT_CREATE)
     project = Project(tenant=tenant, name=name)
     save_new(project)
     audit.record(by=by, verb="project.create", target=project)

@@ -87,6 +87,8 @@ class Cluster(models.Model):
     """A registered Kubernetes cluster. `uid` is that of its kube-system namespace, checked at every connect."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
+    listed_path = "workspaces"  # a workspace role shows its name and health
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="clusters")
@@ -149,6 +151,7 @@ class ClusterCheck(Wish):
     """One check of a connection, step by step: of a registered cluster, or of a kubeconfig before there is one."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
     terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
     job = "backups.jobs.check_cluster"  # the check asks for Velero, which only `backups` knows
     most_attempts = 3

@@ -27,6 +27,7 @@ class Draft(models.Model):
     under names that begin with an underscore."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=40)

@@ -7,12 +7,15 @@ import uuid
 from django.db import models
 
 from accounts.models import Tenant
+from accounts.roles import Scope, permissions_of
 
 
 class Project(models.Model):
     """A division of a tenant. Owns clusters, workspaces and backup locations; restores stay inside it."""
 
     tenant_path = "tenant"
+    project_path = "pk"
+    listed_path = "workspaces"  # a workspace role shows its name
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="projects")
@@ -22,6 +25,7 @@ class Project(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["tenant", "name"], name="project_name_once_in_a_tenant")]
+        permissions = permissions_of(Scope.PROJECT)
 
     def __str__(self) -> str:
         return self.name
@@ -36,6 +40,8 @@ class Workspace(models.Model):
     """A named set of clusters, and optionally namespaces, of one project. A cluster may be in several."""
 
     tenant_path = "project__tenant"
+    project_path = "project"
+    workspace_path = "pk"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="workspaces")
@@ -48,6 +54,7 @@ class Workspace(models.Model):
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="workspace_name_once_in_a_project")]
+        permissions = permissions_of(Scope.WORKSPACE)
 
     def __str__(self) -> str:
         return self.name

@@ -142,9 +142,10 @@ def _context(wizard: Wizard, draft: Draft, here: str) -> dict[str, Any]:
 
 
 def _draft(request: AuthenticatedHttpRequest, pk: uuid.UUID) -> Draft:
-    """The draft, if it is this person's own and they still see its project."""
+    """The draft, if it is this person's own and they still know its project. Its wizard asks for more."""
     found = Draft.objects.filter(pk=pk, owner=request.user).select_related("project").first()
     if found is None:
         raise NotVisible("There is nothing here.")
-    require(request.user, found.project, Verb.PROJECT_GET)
+    require(request.user, found.project, Verb.PROJECT_LIST)
+    found.owner = request.user
     return found

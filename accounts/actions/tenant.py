@@ -1,4 +1,4 @@
-"""Making tenants and people."""
+"""Making tenants and their first people."""
 
 from __future__ import annotations
 
