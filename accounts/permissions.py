@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NoReturn, TypeVar
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import CharField, F, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
 from django.http import HttpRequest
 
-from accounts.models import Membership, Tenant, User, role_tables
-from accounts.roles import ROLES, Scope, Verb, codenames
+from accounts.models import Tenant, User, role_tables
+from accounts.roles import ROLES, Scope, TenantAdmin, Verb, codenames
 from console.lib.errors import Forbidden, NotVisible
 
 __all__ = ["Held", "Verb", "get_or_404", "held_by", "held_in", "may", "require", "tenant_of", "verbs_on", "visible"]
@@ -109,24 +110,45 @@ class Place:
 def _reached(user: User, model: type[models.Model], verb: Verb) -> Q:
     """The rows this person may `verb`: through the tenant or project, and through workspaces."""
     place = Place.of(model)
-    if place.project:
-        reached = _leads(model, place.project, _projects(user, verb))
-    else:
-        reached = _leads(model, place.tenant, Tenant.objects.administered_by(user))
-    showing = place.listed if verb == f"{place.noun}.list" else ""
-    for path in filter(None, (place.workspace, showing)):
-        if names := codenames(Scope.WORKSPACE, verb):
-            reached |= _leads(model, path, _given(user, Scope.WORKSPACE, names))
-    return reached
+    ways = [(place.project, Scope.PROJECT) if place.project else (place.tenant, Scope.TENANT)]
+    if codenames(Scope.WORKSPACE, verb):
+        showing = place.listed if verb == f"{place.noun}.list" else ""
+        ways += [(path, Scope.WORKSPACE) for path in (place.workspace, showing) if path]
+    return Q(*(_way(user, model, path, scope, verb) for path, scope in ways), _connector=Q.OR)
 
 
-def _projects(user: User, verb: Verb) -> QuerySet[Any]:
-    """The projects in which this person may `verb`: as Tenant Admin, or by a role on the project."""
-    model = _object_of(Scope.PROJECT)
-    allowed = _leads(model, Place.of(model).tenant, Tenant.objects.administered_by(user))
-    if names := codenames(Scope.PROJECT, verb):
-        allowed |= Q(pk__in=_given(user, Scope.PROJECT, names))
-    return model._base_manager.filter(allowed)
+def _way(user: User, model: type[models.Model], path: str, scope: Scope, verb: Verb) -> Q:
+    lookup, text, values = _written(model, path, scope, verb)
+    return Q(**{lookup: RawSQL(text, _for(user, values))})  # noqa: S611 - the text is Django's own, the values are apart
+
+
+# Django takes milliseconds to write one of these subqueries, several times a page, and always the same text but for the
+# person. So each is written once, for somebody who stands for anybody.
+ANYBODY = User(pk=uuid.uuid4())
+
+
+@cache
+def _written(model: type[models.Model], path: str, scope: Scope, verb: Verb) -> tuple[str, str, tuple[Any, ...]]:
+    """A lookup of the model's own, and the text and values of the subquery of what it must be among."""
+    lookup, among = _leads(model, path, _allowed(ANYBODY, scope, verb))
+    return lookup, *among.order_by().values("pk").query.sql_with_params()
+
+
+def _for(user: User, values: Iterable[Any]) -> list[Any]:
+    """`values` with this person in the place of anybody."""
+    anybody, somebody = (User._meta.pk.get_db_prep_value(each.pk, connection) for each in (ANYBODY, user))
+    return [somebody if value == anybody else value for value in values]
+
+
+def _allowed(user: User, scope: Scope, verb: Verb) -> QuerySet[Any]:
+    """The tenants, projects or workspaces in which this person may `verb`; workspaces by a role on them alone."""
+    administered = Tenant.objects.administered_by(user)
+    if scope == Scope.TENANT:
+        return administered
+    model, given = _object_of(scope), _given(user, scope, codenames(scope, verb))
+    if scope == Scope.WORKSPACE:
+        return given
+    return model._base_manager.filter(Q(tenant__in=administered) | Q(pk__in=given))
 
 
 def _given(user: User, scope: Scope, names: Iterable[str]) -> QuerySet[Any]:
@@ -136,7 +158,8 @@ def _given(user: User, scope: Scope, names: Iterable[str]) -> QuerySet[Any]:
     mine = Q(pk__in=direct.objects.filter(user=user, **named).values("content_object"))
     mine |= Q(pk__in=through_team.objects.filter(group__user=user, **named).values("content_object"))
     model = _object_of(scope)
-    return model._base_manager.filter(mine, _leads(model, Place.of(model).tenant, Tenant.objects.of(user)))
+    lookup, here = _leads(model, Place.of(model).tenant, Tenant.objects.of(user))
+    return model._base_manager.filter(mine, **{lookup: here})
 
 
 def _object_of(scope: Scope) -> type[models.Model]:
@@ -144,16 +167,20 @@ def _object_of(scope: Scope) -> type[models.Model]:
     return model
 
 
-def _leads(model: type[models.Model], path: str, rows: QuerySet[Any]) -> Q:
-    """`path` leads to one of `rows`. By subqueries alone: a join could find a row twice."""
+def _leads(model: type[models.Model], path: str, rows: QuerySet[Any]) -> tuple[str, QuerySet[Any]]:
+    """`path` leads to one of `rows`, said as a lookup of the model's own and what it must be among.
+
+    By subqueries alone: a join could find a row twice.
+    """
     head, _, tail = path.partition("__")
     field = model._meta.pk if head == "pk" else model._meta.get_field(head)
     if field.one_to_many or field.many_to_many:
-        return Q(pk__in=model._base_manager.filter(**{f"{path}__in": rows}).values("pk"))
-    if not tail:
-        return Q(**{f"{head}__in": rows})
-    related: Any = field.related_model
-    return Q(**{f"{head}__in": related._base_manager.filter(_leads(related, tail, rows))})
+        return "pk__in", model._base_manager.filter(**{f"{path}__in": rows})
+    if tail:
+        related: Any = field.related_model
+        lookup, among = _leads(related, tail, rows)
+        rows = related._base_manager.filter(**{lookup: among})
+    return f"{head}__in", rows
 
 
 # Everything a person holds
@@ -207,21 +234,28 @@ def held_by(user: User) -> Held:
 
 def _rows_of(user: User) -> Iterable[tuple[str, str, uuid.UUID]]:
     """(scope, codename, id): of tenants, of the projects in them, and of every role's object."""
-    administered, active = Tenant.objects.administered_by(user), Tenant.objects.of(user)
-    admin = {"codename": Value("tenant_admin", CharField())}
+    text, values = _all_written()
+    with connection.cursor() as cursor:
+        cursor.execute(text, _for(user, values))
+        return [(scope, codename, uuid.UUID(str(pk))) for scope, codename, pk in cursor.fetchall()]
+
+
+@cache
+def _all_written() -> tuple[str, tuple[Any, ...]]:
+    administered, active = Tenant.objects.administered_by(ANYBODY), Tenant.objects.of(ANYBODY)
+    admin = Value(TenantAdmin.codename, CharField())
     projects = _object_of(Scope.PROJECT)._base_manager.filter(tenant__in=administered)
-    parts = [_columns(projects, Scope.PROJECT, F("pk"), **admin)]
+    parts = [_columns(projects, Scope.PROJECT, admin, "pk")]
     for scope in (Scope.PROJECT, Scope.WORKSPACE):
         direct, through_team = role_tables(scope)
         for table, holder in ((direct, "user"), (through_team, "group__user")):
-            rows = table.objects.filter(_leads(table, table.tenant_path, active), **{holder: user})
-            parts.append(_columns(rows, scope, F("content_object_id"), codename=F("permission__codename")))
-    mine = Membership.objects.filter(user=user, is_active=True, is_admin=True)
-    return _columns(mine, Scope.TENANT, F("tenant_id"), **admin).union(*parts, all=True)
+            rows = table.objects.filter(**{holder: ANYBODY, f"{table.tenant_path}__in": active})
+            parts.append(_columns(rows, scope, F("permission__codename"), "content_object_id"))
+    return _columns(administered, Scope.TENANT, admin, "pk").union(*parts, all=True).query.sql_with_params()
 
 
-def _columns(rows: QuerySet[Any], scope: Scope, pk: F, **codename: Any) -> QuerySet[Any, Any]:
-    return rows.order_by().values_list(Value(str(scope), CharField()), *codename.values(), pk)
+def _columns(rows: QuerySet[Any], scope: Scope, codename: Any, pk: str) -> QuerySet[Any, Any]:
+    return rows.order_by().values_list(Value(str(scope), CharField()), codename, F(pk))
 
 
 def tenant_of(row: models.Model) -> uuid.UUID:

@@ -211,7 +211,10 @@ class Backup(VeleroWish):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["cluster", "-created_at"], name="backups_of_a_cluster")]
+        indexes = [
+            models.Index(fields=["cluster", "-created_at"], name="backups_of_a_cluster"),
+            models.Index(fields=["project", "-created_at"], name="backups_of_a_project"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["cluster", "name"],
@@ -248,7 +251,10 @@ class Restore(VeleroWish):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["cluster", "-created_at"], name="restores_into_a_cluster")]
+        indexes = [
+            models.Index(fields=["cluster", "-created_at"], name="restores_into_a_cluster"),
+            models.Index(fields=["project", "-created_at"], name="restores_of_a_project"),
+        ]
         constraints = [models.CheckConstraint(condition=Q(state__in=list(State)), name="restore_state_is_known")]
 
     def __str__(self) -> str:
