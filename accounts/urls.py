@@ -1,11 +1,11 @@
 from django.urls import path
 
-from accounts import views
+from accounts.views import profile, session
 
 urlpatterns = [
-    path("login/", views.login, name="login"),
-    path("logout/", views.logout, name="logout"),
-    path("session/", views.session, name="session"),
-    path("profile/", views.profile, name="profile"),
-    path("profile/password/", views.password_change, name="password_change"),
+    path("login/", session.login, name="login"),
+    path("logout/", session.logout, name="logout"),
+    path("session/", session.session, name="session"),
+    path("profile/", profile.profile, name="profile"),
+    path("profile/password/", profile.password_change, name="password_change"),
 ]

@@ -1,11 +1,11 @@
-"""Signing in, and what a person may change about themselves."""
+"""What a person may change about themselves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm
 
 from accounts.models import User
 
@@ -13,22 +13,6 @@ if TYPE_CHECKING:  # Django's own classes take no parameters when they run
     UserModelForm = forms.ModelForm[User]
 else:
     UserModelForm = forms.ModelForm
-
-
-class SignInForm(AuthenticationForm):
-    """The same answer for an unknown address, a wrong password and a deactivated person."""
-
-    error_messages = {
-        "invalid_login": "The e-mail address or the password is not right. Check both and try again.",
-        "inactive": "The e-mail address or the password is not right. Check both and try again.",
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["username"].label = "E-mail address"
-        self.fields["username"].widget = forms.EmailInput({"autocomplete": "username"})
-        first = "password" if self.data.get("username") else "username"  # after a refusal the password is typed again
-        self.fields[first].widget.attrs["autofocus"] = True
 
 
 class ProfileForm(UserModelForm):

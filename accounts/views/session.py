@@ -1,12 +1,9 @@
-"""Signing in and out, and one's own profile."""
+"""Signing in and out."""
 
 from __future__ import annotations
 
-import zoneinfo
-
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_not_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import audit, signin
-from accounts.forms import PasswordForm, ProfileForm, SignInForm
-from accounts.models import AuthenticatedHttpRequest, User
+from accounts import signin
+from accounts.forms.session import SignInForm
+from accounts.models import AuthenticatedHttpRequest
 from console.lib import live
 
 
@@ -67,29 +64,3 @@ def logout(request: AuthenticatedHttpRequest) -> HttpResponse:
     auth.logout(request)
     messages.success(request, "You are signed out.")
     return redirect("login")
-
-
-@require_http_methods(["GET", "POST"])
-def profile(request: AuthenticatedHttpRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, instance=User.objects.get(pk=request.user.pk))
-    if form.is_valid():
-        with transaction.atomic():
-            audit.record(by=request.user, verb="user.update", target=form.save(), fields=form.changed_data)
-        messages.success(request, "Your profile is saved.")
-        return redirect("profile")
-    zones = sorted(zoneinfo.available_timezones())
-    return render(request, "accounts/profile.html", {"form": form, "zones": zones})
-
-
-@require_http_methods(["GET", "POST"])
-@sensitive_post_parameters()
-def password_change(request: AuthenticatedHttpRequest) -> HttpResponse:
-    form = PasswordForm(request.user, request.POST or None)
-    if form.is_valid():
-        with transaction.atomic():
-            user = form.save()
-            audit.record(by=user, verb="user.password", target=user)
-        auth.update_session_auth_hash(request, user)
-        messages.success(request, "Your password is changed. You are signed out everywhere else.")
-        return redirect("profile")
-    return render(request, "accounts/password_change.html", {"form": form})
