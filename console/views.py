@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, visible
@@ -28,6 +29,7 @@ from workspaces.models import Cluster, Project
 Row = tuple[str, Mapping[str, str], float]
 
 
+@require_GET
 def home(request: AuthenticatedHttpRequest) -> HttpResponse:
     """The first project's overview, or what there is."""
     overview = navigation.first_page(request, request.user)
@@ -37,6 +39,7 @@ def home(request: AuthenticatedHttpRequest) -> HttpResponse:
     return render(request, "console/home.html", {"projects": projects, "live_interval": _sandbox_pace()})
 
 
+@require_GET
 def sandbox_progress(request: HttpRequest) -> HttpResponse:
     """The live fragment; as a page of its own it is the start page."""
     if not live.wanted(request):

@@ -26,7 +26,7 @@ def login(request: HttpRequest) -> HttpResponse:
     following = _safe_next(request)
     if request.user.is_authenticated:
         return redirect(following or "home")
-    form = SignInForm(request, request.POST or None)
+    form = SignInForm(request, request.POST if request.method == "POST" else None)
     if request.method == "POST":
         if form.is_valid():
             return _signed_in(request, form, following)

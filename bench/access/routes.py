@@ -1,0 +1,79 @@
+"""Who gets in where, spelled out: the table that the pages are held against. Nothing here is read from the roles.
+
+A letter for each role that a page lets in where the role was given:
+
+    T  Tenant Admin    P  Project Admin    V  Project Viewer    A  Workspace Admin    O  Workspace Operator
+    M  whoever is signed in
+
+A route that is not in the table is red. `row` says what its address names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALL = "TPVAO"
+
+
+@dataclass(frozen=True)
+class Route:
+    """`get` and `post`: who is let in; None: the page has no such method. `public`: without a sign-in, too."""
+
+    row: str = ""
+    get: str | None = None
+    post: str | None = None
+    public: bool = False
+    ends: bool = False  # the session, and leads to the sign-in
+    machines: bool = False  # asked by machines, whatever the method; answers with what it found
+
+
+ROUTES: dict[str, Route] = {
+    # The console itself
+    "home": Route(get="M"),
+    "healthz": Route(machines=True),
+    "readyz": Route(machines=True),
+    "metrics": Route(machines=True),  # asks for a token of its own where one is set
+    "sandbox_progress": Route(get="M"),
+    "login": Route(get="M", post="M", public=True),
+    "logout": Route(post="M", ends=True),
+    "session": Route(get="M"),
+    "profile": Route(get="M", post="M"),
+    "password_change": Route(get="M", post="M"),
+    # Drafts are their creator's alone
+    "wizard_step": Route("draft", get="", post=""),
+    "location_draft": Route("location draft", get="", post=""),
+    "volume_preview": Route("preview", get=""),
+    # Projects
+    "project_overview": Route("project", get="TPV"),
+    "project_settings": Route("project", get="TPV"),
+    # Clusters
+    "cluster_list": Route("project", get="TPV"),
+    "cluster_register": Route("project", get="TP", post="TP"),
+    "cluster_state": Route("cluster", get="TPV"),
+    "cluster_overview": Route("cluster", get="TPV"),
+    "cluster_events": Route("cluster", get="TPV"),
+    "cluster_settings": Route("cluster", get="TP", post="TP"),
+    "cluster_schedule": Route("cluster", get="TPV"),
+    "cluster_deregister": Route("cluster", get="TP", post="TP"),
+    "cluster_kubeconfig": Route("cluster", get="TP"),
+    "cluster_kubeconfig_replace": Route("cluster", post="TP"),
+    "cluster_recheck": Route("cluster", post="TP"),
+    # Backups and restores
+    "cluster_backups": Route("cluster", get="TPV"),
+    "cluster_restores": Route("cluster", get="TPV"),
+    "backup_create": Route("cluster", get="TP", post="TP"),
+    "backup_detail": Route("backup", get=ALL),
+    "backup_yaml": Route("backup", get=ALL),
+    "backup_log": Route("backup", get=ALL, post=ALL),
+    "backup_log_text": Route("backup", get=""),  # what somebody has read, theirs alone
+    "restore_begin": Route("backup", get="TP"),
+    "restore_detail": Route("restore", get=ALL),
+    "restore_yaml": Route("restore", get=ALL),
+    "restore_log": Route("restore", get=ALL, post=ALL),
+    "restore_log_text": Route("restore", get=""),
+    # Backup locations
+    "location_list": Route("project", get="TPV"),
+    "location_create": Route("project", get="TP", post="TP"),
+    "location_detail": Route("location", get="TPV"),
+    "location_recheck": Route("location", post="TP"),
+}
