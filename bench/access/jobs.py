@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bench.access.world import World
 
 Rows = dict[str, Any]
+MAKERS = ("carries", "handed_back")  # of jobs, and no jobs themselves
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,8 @@ def entry_points() -> dict[str, list[str]]:
     """Every job by name, with the names of what a message can give it."""
     from backups import jobs
 
-    found = {
-        name: each for name, each in vars(jobs).items() if hasattr(each, "__wrapped__") and name != "contextmanager"
-    }
-    own = {name: each for name, each in found.items() if getattr(each, "__module__", "") == jobs.__name__}
-    return {name: _given(each) for name, each in own.items() if name not in ("carries", "handed_back")}
+    made = {name: each for name, each in vars(jobs).items() if getattr(each, "__module__", "") == jobs.__name__}
+    return {name: _given(each) for name, each in made.items() if hasattr(each, "__wrapped__") and name not in MAKERS}
 
 
 def _given(job: Any) -> list[str]:
