@@ -13,6 +13,7 @@ CHECKS = {
     "P2": "bench.speed.change_to_page",
     "P3": "bench.speed.first_line",
     "P9": "bench.speed.first_sync",
+    "P5": "bench.speed.pages",
     "P7": "bench.speed.rounds",
     "P11": "bench.speed.own_tests",
 }
