@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from backups.storage import layout
-from backups.storage.store import Body, opened
+from backups.storage.store import Body, kept
 from backups.storage.target import StorageTarget
 from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.addresses import AddressPolicy
@@ -27,7 +27,7 @@ def read_object(target: StorageTarget, key: str, policy: AddressPolicy, *, max_b
 
     Raises: Missing (no such object), Refused (larger than `max_bytes`), what storage raises.
     """
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         body = store.get(key)
         try:
             if (body.size or 0) > max_bytes:
@@ -44,7 +44,7 @@ def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, m
 
     Raises: Missing, Refused (damaged, or more than `max_bytes`, after the lines that fit), what storage raises.
     """
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         body = store.get(key)
         try:
             yield from _lines(_at_most(_unpacked(body), max_bytes))
@@ -54,7 +54,7 @@ def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, m
 
 def read_gzip_json(target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int = LARGEST_LIST) -> Any:
     """A gzipped JSON document; `max_bytes` counts unpacked bytes. Raises: as `open_gzip_lines`."""
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         body = store.get(key)
         try:
             return _json(b"".join(_at_most(_unpacked(body), max_bytes)))
@@ -68,7 +68,7 @@ def fetch_backup_object(target: StorageTarget, leaf_prefix: str, name: str, poli
     Raises: Missing, Refused (not a Backup of that name), what storage raises.
     """
     key = layout.backup_metadata_key(leaf_prefix, name)
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         body = store.get(key)
         try:
             found = _json(b"".join(_at_most(_chunks(body), LARGEST_METADATA)))
@@ -88,7 +88,7 @@ def fetch_pod_volume_backups(
     Raises: Refused (damaged), what storage raises.
     """
     key = layout.pod_volume_backups_key(leaf_prefix, name)
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         try:
             body = store.get(key)
         except StoreError as error:
@@ -104,14 +104,14 @@ def fetch_pod_volume_backups(
 
 def anything_below(target: StorageTarget, prefix: str, policy: AddressPolicy) -> bool:
     """Whether an object lies below `prefix` (a folder of `layout.py`): a backup is deleted only when none does."""
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         return bool(store.list(prefix, limit=1).keys)
 
 
 def size_below(target: StorageTarget, prefix: str, policy: AddressPolicy) -> int:
     """Bytes of all objects below `prefix`. Raises: Refused (more than `MOST_PAGES` pages), what storage raises."""
     size, after = 0, ""
-    with opened(target, policy) as store:
+    with kept(target, policy) as store:
         for _ in range(MOST_PAGES):
             page = store.list(prefix, after=after)
             size += page.size

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from backups.storage.target import StorageTarget, check
 from backups.storage.trouble import StoreError, console_error
@@ -13,6 +15,8 @@ from console.lib.addresses import AddressPolicy
 from console.lib.errors import BadInput
 
 READ_ATTEMPTS = 2
+KEPT_FOR = 60.0  # seconds
+MOST_KEPT = 8
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,70 @@ def opened(target: StorageTarget, policy: AddressPolicy, *, attempts: int = READ
 
     Raises: BadInput for a target that cannot be right; anything in `trouble.py`.
     """
+    with _told(target):
+        store = _made(target, policy, attempts)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@contextmanager
+def kept(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
+    """As `opened`; one that was good within the last minute is taken again, its connections with it.
+
+    For reading alone: whoever tries a location wants to see it connect.
+    """
+    with _told(target):
+        store = _Kept.take(target, policy) or _made(target, policy, READ_ATTEMPTS)
+        try:
+            yield store
+        except BaseException:
+            store.close()
+            raise
+        _Kept.put(target, policy, store)
+
+
+def _made(target: StorageTarget, policy: AddressPolicy, attempts: int) -> Store:
     check(target)
     if target.provider != "aws":
         raise BadInput(f"The provider {target.provider} cannot be reached from here.", field="provider")
     from backups.storage.s3 import S3Store
 
+    return S3Store(target, policy, attempts=attempts)
+
+
+@contextmanager
+def _told(target: StorageTarget) -> Iterator[None]:
+    """What goes wrong inside leaves as one of our errors."""
     try:
-        store = S3Store(target, policy, attempts=attempts)
-        try:
-            yield store
-        finally:
-            store.close()
+        yield
     except StoreError as error:
         raise console_error(error.trouble, target) from error
+
+
+class _Kept:
+    """Stores that nobody uses at the moment, for a while. Whoever takes one has it alone."""
+
+    idle: ClassVar[dict[tuple[StorageTarget, AddressPolicy], tuple[float, Store]]] = {}
+    lock = threading.Lock()
+
+    @classmethod
+    def take(cls, target: StorageTarget, policy: AddressPolicy) -> Store | None:
+        """None when there is none, or it has lain too long."""
+        with cls.lock:
+            since, store = cls.idle.pop((target, policy), (0.0, None))
+        if store and time.monotonic() - since > KEPT_FOR:
+            store.close()
+            return None
+        return store
+
+    @classmethod
+    def put(cls, target: StorageTarget, policy: AddressPolicy, store: Store) -> None:
+        """The oldest goes when there are too many."""
+        with cls.lock:
+            before = cls.idle.pop((target, policy), None)
+            oldest = cls.idle.pop(next(iter(cls.idle))) if len(cls.idle) >= MOST_KEPT else None
+            cls.idle[target, policy] = (time.monotonic(), store)
+        for _, other in filter(None, (before, oldest)):
+            other.close()
