@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import profile, session
+from accounts.views import audit, profile, session
 
 urlpatterns = [
     path("login/", session.login, name="login"),
@@ -8,4 +8,7 @@ urlpatterns = [
     path("session/", session.session, name="session"),
     path("profile/", profile.profile, name="profile"),
     path("profile/password/", profile.password_change, name="password_change"),
+    path("tenants/<uuid:tenant>/audit/", audit.audit_list, name="audit_list"),
+    path("tenants/<uuid:tenant>/audit/export/", audit.audit_export, name="audit_export"),
+    path("tenants/<uuid:tenant>/audit/<int:event>/", audit.audit_detail, name="audit_detail"),
 ]

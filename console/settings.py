@@ -67,6 +67,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "console.lib.middleware.ConsoleErrorMiddleware",
+    "accounts.denials.DenialMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"

@@ -1,13 +1,15 @@
 """Tenants, people and their teams, the roles they hold, and what was done by whom."""
 
-from accounts.models.audit import AuditEvent
+from accounts.models.audit import AuditChain, AuditEvent, AuditLink
 from accounts.models.role import TeamRole, UserRole, role_tables
 from accounts.models.team import Team
 from accounts.models.tenant import Membership, Tenant
 from accounts.models.user import AuthenticatedHttpRequest, User, validate_time_zone
 
 __all__ = [
+    "AuditChain",
     "AuditEvent",
+    "AuditLink",
     "AuthenticatedHttpRequest",
     "Membership",
     "Team",

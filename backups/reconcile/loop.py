@@ -5,7 +5,7 @@ Every round, in this order:
 2. Watch clusters that have open rows; let go of the others; list the idle ones every 45 seconds.
 3. Write what the watches heard into the rows, as it arrives.
 4. Drive again every row whose next step is due and that nobody holds.
-5. Say so where Velero has not begun within a minute; tidy up after old restores.
+5. Say so where Velero has not begun within a minute; seal the audit log; tidy up after old restores.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts import chain
 from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import cluster as clusters
@@ -104,6 +105,7 @@ class Reconciler:
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
+        seal_audit_log(self.holder)
         self._plan_looks()
         if time.monotonic() >= self.sweep_at:
             self.sweep_at = time.monotonic() + SWEEP_EVERY
@@ -168,6 +170,14 @@ class Reconciler:
         with contextlib.suppress(Error):  # without a database the leases run out by themselves
             Cluster.objects.let_go_of_watch(self.holder)
             Presence.objects.leave(self.holder)
+
+
+def seal_audit_log(holder: str) -> None:
+    """What cannot be sealed is said in the log and on the audit page; clusters do not wait for it."""
+    try:
+        chain.seal(holder)
+    except ConsoleError as error:
+        log.error("audit log not sealed", reason=error.sentence())
 
 
 def place_of(cluster: Cluster) -> Place | None:

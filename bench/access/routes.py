@@ -39,6 +39,10 @@ ROUTES: dict[str, Route] = {
     "session": Route(get="M"),
     "profile": Route(get="M", post="M"),
     "password_change": Route(get="M", post="M"),
+    # A tenant's own
+    "audit_list": Route("tenant", get="T"),
+    "audit_export": Route("tenant", get="T"),
+    "audit_detail": Route("event", get="T"),
     # Drafts are their creator's alone
     "wizard_step": Route("draft", get="", post=""),
     "location_draft": Route("location draft", get="", post=""),

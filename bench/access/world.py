@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Model
 
 from accounts.actions.tenant import add_tenant_admin, create_tenant
-from accounts.models import Tenant, User
+from accounts.models import AuditEvent, Tenant, User
 from accounts.roles import ProjectAdmin, ProjectViewer, TenantAdmin, WorkspaceAdmin, WorkspaceOperator
 from backups.models import Backup, BackupLocation, LocationCheck, Restore, VolumePreview
 from tests.conftest import make_cluster, make_location
@@ -36,7 +36,7 @@ class World:
     """`people` by letter; `rows` by place and kind."""
 
     people: dict[str, User]
-    rows: dict[str, dict[str, uuid.UUID]]
+    rows: dict[str, dict[str, Any]]
 
     def loaded(self, place: str) -> dict[str, Model]:
         """The rows themselves, read anew."""
@@ -59,7 +59,7 @@ def make() -> World:
     scopes = {"tenant": harbor, "project": here, "workspace": shop}
     people = {letter: person(letter, role=role, on=scopes[role.scope]) for letter, role in LETTERS.items()}
     people["M"] = person("M", tenant=harbor)
-    return World(people, rows | {NOTHING: {kind: uuid.uuid4() for kind in rows["own"]}})
+    return World(people, rows | {NOTHING: {kind: uuid.uuid4() for kind in rows["own"]} | {"event": 10**9}})
 
 
 def _project_of(tenant: Tenant) -> Project:
@@ -73,7 +73,7 @@ def _workspace(project: Project, name: str) -> Workspace:
     return made
 
 
-def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, uuid.UUID]:
+def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
     """One row of each kind; the backup and its restore belong to the workspace, unless told otherwise."""
     project, cluster = workspace.project, workspace.clusters.get()
     location = make_location(project, f"store-{uuid.uuid4().hex[:6]}")
@@ -83,6 +83,8 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, uuid.UUID]:
     backup = Backup.objects.create(name=name, object_name=name, location=location, keep_for=timedelta(days=7), **shared)
     restore = Restore.objects.create(backup=backup, object_name=f"{name}-r", **shared)
     made: dict[str, Model] = {
+        "tenant": project.tenant,
+        "event": AuditEvent.objects.of_tenant(project.tenant_id)[0],
         "project": project,
         "cluster": cluster,
         "workspace": workspace,
