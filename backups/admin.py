@@ -1,0 +1,62 @@
+"""Locations, backups and restores, in Django admin."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from accounts.admin import RowAdmin, register_rest
+from backups.models import Backup, BackupLocation, LocationCheck, PlacedLocation, Reading, Restore, VolumePreview
+
+WISH = ("state", "attempt", "due_at", "requested_by_name", "created_at", "finished_at")
+
+
+@admin.register(BackupLocation)
+class BackupLocationAdmin(RowAdmin):
+    list_display = ("name", "project", "provider", "bucket", "prefix", "state", "checked_at", "created_at")
+    list_filter = ("state", "provider", "project__tenant")
+    search_fields = ("name", "id", "bucket", "prefix", "s3_url", "project__name")
+
+
+@admin.register(LocationCheck)
+class LocationCheckAdmin(RowAdmin):
+    list_display = ("location", "project", *WISH)
+    list_filter = ("state", "created_at")
+    search_fields = ("id", "location__name", "requested_by_name")
+
+
+@admin.register(PlacedLocation)
+class PlacedLocationAdmin(RowAdmin):
+    list_display = ("object_name", "location", "cluster", "source", "access", "phase", "phase_at")
+    list_filter = ("access", "phase")
+    search_fields = ("object_name", "location__name", "cluster__name", "prefix")
+
+
+@admin.register(Backup)
+class BackupAdmin(RowAdmin):
+    list_display = ("name", "cluster", "location", "origin", *WISH)
+    list_filter = ("state", "origin", "created_at", "project__tenant")
+    search_fields = ("name", "id", "object_name", "cluster__name", "requested_by_name")
+
+
+@admin.register(Restore)
+class RestoreAdmin(RowAdmin):
+    list_display = ("backup", "cluster", *WISH)
+    list_filter = ("state", "created_at", "project__tenant")
+    search_fields = ("id", "object_name", "backup__name", "cluster__name", "requested_by_name")
+
+
+@admin.register(Reading)
+class ReadingAdmin(RowAdmin):
+    list_display = ("kind", "backup", "restore", "lines", *WISH)
+    list_filter = ("state", "kind", "created_at")
+    search_fields = ("id", "backup__name", "requested_by_name")
+
+
+@admin.register(VolumePreview)
+class VolumePreviewAdmin(RowAdmin):
+    list_display = ("cluster", "project", *WISH)
+    list_filter = ("state", "created_at")
+    search_fields = ("id", "cluster__name", "requested_by_name")
+
+
+register_rest("backups")
