@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from accounts import chain
 from accounts.models import AuditChain, AuditEvent, AuditLink
@@ -29,7 +30,7 @@ class Command(BaseCommand):
             raise CommandError(error.sentence()) from error
         self.stdout.write(
             f"rows={AuditEvent.objects.count()} sealed={AuditLink.objects.count()} "
-            f"unsealed={chain.unsealed()} findings={found}"
+            f"unsealed={chain.unsealed()} findings={found} changeable={_changeable()}"
         )
         head = AuditChain.objects.filter(pk=chain.HEAD).first()
         if found:
@@ -43,3 +44,12 @@ class Command(BaseCommand):
         for found, finding in enumerate(chain.findings(noted), start=1):  # noqa: B007 - the last one is the count
             self.stderr.write(str(finding))
         return found
+
+
+def _changeable() -> str:
+    """Whether the database lets this very user change audit rows; SQLite knows no users."""
+    if connection.vendor != "postgresql":
+        return "yes"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_table_privilege('accounts_auditevent', 'UPDATE, DELETE, TRUNCATE')")
+        return "yes" if cursor.fetchone()[0] else "no"

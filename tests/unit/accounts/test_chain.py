@@ -53,7 +53,7 @@ def test_an_untouched_log_passes(sealed: list[int]) -> None:
     assert found() == []
     said = io.StringIO()
     call_command("verifyaudit", stdout=said)
-    assert f"rows={len(sealed)} sealed={len(sealed)} unsealed=0 findings=0\n" in said.getvalue()
+    assert f"rows={len(sealed)} sealed={len(sealed)} unsealed=0 findings=0 changeable=yes\n" in said.getvalue()
 
 
 EDITS = {
@@ -292,3 +292,6 @@ def test_the_applications_user_writes_and_seals(application: None, tenant: Tenan
     audit.record(by=None, verb="tenant.look", target=tenant)
     assert chain.seal("one") == 1
     assert found() == []
+    said = io.StringIO()
+    call_command("verifyaudit", stdout=said)
+    assert "changeable=no\n" in said.getvalue()
