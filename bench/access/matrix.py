@@ -203,7 +203,7 @@ def asked(session: str, method: str, where: str) -> tuple[int, str, str]:
         answer = getattr(_browser(session), method)(where)
         transaction.set_rollback(True)
     body = "" if answer.streaming else answer.content.decode(errors="replace")
-    return answer.status_code, PASSING.sub("·", body), answer.headers.get("Location", "")
+    return answer.status_code, PASSING.sub("·", body.replace(where, "·")), answer.headers.get("Location", "")
 
 
 def address(world: World, cell: Cell, place: str) -> str:

@@ -116,7 +116,7 @@ def crawl(client: Client, *starts: str) -> tuple[set[str], dict[str, int]]:
         response = client.get(address, follow=True)
         if response.status_code not in (200, 405):
             bad[address] = response.status_code
-        page = text(response)
+        page = "" if response.streaming else text(response)
         found = re.findall(r'(?:href|action|src)="(/[^"#]*)', page)
         waiting += [each for each in found if each not in seen]
     return seen, bad
