@@ -10,6 +10,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -33,16 +34,10 @@ def address(tenant: Tenant) -> str:
     return reverse("audit_list", args=[tenant.pk])
 
 
-def write(tenant: Tenant, **fields: Any) -> AuditEvent:
-    at = fields.pop("at", None)
+def write(tenant: Tenant, at: datetime | None = None, **fields: Any) -> AuditEvent:
     values = {"actor": "bob@harbor.example", "verb": "cluster.update", "target_kind": "cluster", "target": "east"}
-    row = AuditEvent(tenant_id=tenant.pk, **values | fields)
-    if at:
-        row.pk, row.at = AuditEvent.objects.latest("pk").pk + 1, at
-        AuditEvent._meta.get_field("at").auto_now_add = False
-    row.save()
-    AuditEvent._meta.get_field("at").auto_now_add = True
-    return row
+    with time_machine.travel(at or timezone.now(), tick=False):
+        return AuditEvent.objects.create(tenant_id=tenant.pk, **values | fields)
 
 
 def test_rows_in_words_newest_first(alices: Client, address: str, tenant: Tenant, east: Cluster, alice: User) -> None:
