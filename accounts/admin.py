@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from django.apps import apps
@@ -48,6 +50,13 @@ class RowAdmin(AnyAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         return shown(self.model)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """An id as people copy it is found, too, however the database writes it."""
+        with contextlib.suppress(ValueError):
+            if isinstance(self.model._meta.pk, models.UUIDField):
+                return queryset.filter(pk=uuid.UUID(search_term.strip())), False
+        return super().get_search_results(request, queryset, search_term)
 
     def get_list_display(self, request: HttpRequest) -> Any:
         written = super().get_list_display(request)

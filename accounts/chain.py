@@ -42,6 +42,7 @@ log = structlog.get_logger(__name__)
 HEAD = 1  # the primary key of the only head
 LEASE = timedelta(seconds=30)
 SETTLE = timedelta(minutes=10)  # no transaction that writes an audit row stays open for so long
+LATE = timedelta(minutes=5)  # so long without a look, and no reconciler is sealing
 BATCH = 1000  # rows sealed at once
 SLICE = 200  # older links looked at again after each seal
 LONGEST_TROUBLE = 2000
@@ -54,6 +55,18 @@ FIELDS = (
 
 class Broken(ConsoleError):
     """The chain cannot be carried on: its head is missing or altered."""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What people are told of the chain: when somebody last looked for rows to seal, and whether any was altered."""
+
+    at: datetime | None
+    altered: bool
+
+    @property
+    def late(self) -> bool:
+        return self.at is None or timezone.now() - self.at > LATE
 
 
 @dataclass(frozen=True)
@@ -75,16 +88,25 @@ def seal(holder: str, most: int = BATCH) -> int:
     _ensure_head()
     if not AuditChain.objects.lease(holder, LEASE):
         return 0
-    with transaction.atomic():
-        head = AuditChain.objects.select_for_update().get(pk=HEAD)
-        if head.holder != holder:
-            return 0
-        _refuse_altered(head)
-        sealed = _extend(head, list(AuditEvent.objects.unsealed(head.settled)[:most]), most)
-        _look_again(head)
-        head.save(update_fields=[field.name for field in AuditChain._meta.fields if field.name not in ("id", "key")])
+    try:
+        return _seal(holder, most)
+    except Broken as error:  # said on the page as well, outside of what was undone
+        AuditChain.objects.filter(pk=HEAD).update(trouble=error.message[:LONGEST_TROUBLE])
+        raise
+
+
+@transaction.atomic
+def _seal(holder: str, most: int) -> int:
+    head = AuditChain.objects.select_for_update().get(pk=HEAD)
+    if head.holder != holder:
+        return 0
+    _refuse_altered(head)
+    sealed = _extend(head, list(AuditEvent.objects.unsealed(head.settled)[:most]), most)
+    _look_again(head)
+    head.save(update_fields=[field.name for field in AuditChain._meta.fields if field.name not in ("id", "key")])
     if sealed:
-        log.info("audit sealed", rows=sealed, head=head_of(head))
+        noted = head_of(head)
+        transaction.on_commit(lambda: log.info("audit sealed", rows=sealed, head=noted))
     return sealed
 
 
@@ -145,6 +167,14 @@ def note_trouble(head: AuditChain, found: Sequence[Finding]) -> None:
 
 
 # Checking
+
+
+def last_seal() -> Seal:
+    """What the last seal, and the walk that goes with it, have found."""
+    head = AuditChain.objects.defer("key").filter(pk=HEAD).first()
+    if head is None:
+        return Seal(None, altered=AuditLink.objects.exists())
+    return Seal(head.sealed_at, altered=bool(head.trouble))
 
 
 def findings(noted: str = "") -> Iterator[Finding]:

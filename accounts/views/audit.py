@@ -21,7 +21,7 @@ from django.views.decorators.http import require_GET
 
 from accounts import audit, chain, wording
 from accounts.forms.audit import AuditFilterForm
-from accounts.models import AuditChain, AuditEvent, AuthenticatedHttpRequest, Tenant, User
+from accounts.models import AuditEvent, AuthenticatedHttpRequest, Tenant, User
 from accounts.permissions import Verb, get_or_404, visible
 from console.lib.errors import NotVisible
 
@@ -82,7 +82,7 @@ def audit_list(request: AuthenticatedHttpRequest, tenant: uuid.UUID) -> HttpResp
         "lines": [Line(event) for event in found[:PAGE]],
         "older": found[PAGE - 1].pk if len(found) > PAGE else None,
         "later_page": bool(before),
-        "seal": AuditChain.objects.defer("key").filter(pk=chain.HEAD).first(),
+        "seal": chain.last_seal(),
         "section": "audit",
     }
     return render(request, "accounts/audit_list.html", context)

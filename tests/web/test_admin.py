@@ -283,5 +283,10 @@ def test_a_team_is_found(roots: Client, tenant: Tenant) -> None:
     assert str(made.pk) in text(roots.get(address(Team, "changelist"), {"q": "on call"}))
 
 
+def test_a_row_is_found_by_its_id(roots: Client, east: Cluster, west: Cluster) -> None:
+    page = text(roots.get(address(Cluster, "changelist"), {"q": f" {east.pk} "}))
+    assert address(Cluster, "change", east.pk) in page and address(Cluster, "change", west.pk) not in page
+
+
 def test_the_checks_of_the_admin_pass() -> None:
     call_command("check", fail_level="WARNING")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -129,6 +129,7 @@ def test_pages_go_on_from_the_last_row_and_count_nothing(
 ) -> None:
     for number in range(PAGE + 5):
         write(tenant, target=f"cluster-{number:03}")
+    chain.seal("one")
     with django_assert_max_num_queries(8) as captured:
         first = alices.get(address, {"verb": "cluster"})
     assert not [query for query in captured.captured_queries if "COUNT(" in query["sql"].upper()]
@@ -169,9 +170,13 @@ def test_whether_the_log_is_as_it_was_sealed(alices: Client, address: str) -> No
     assert "not sealed yet" in text(alices.get(address))
     chain.seal("one")
     assert "The chain of rows was intact" in text(alices.get(address))
+    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+        assert "The log was last sealed" in text(alices.get(address))
     AuditChain.objects.update(trouble="audit row 7: was changed")
     page = text(alices.get(address))
     assert "The log was altered" in page and "audit row 7" not in page
+    AuditChain.objects.all().delete()
+    assert "The log was altered" in text(alices.get(address)), "its head was taken away"
 
 
 def test_nothing_matches(alices: Client, address: str) -> None:

@@ -165,6 +165,7 @@ def test_a_cut_off_end_is_found_and_not_carried_on(sealed: list[int], harm: Call
     assert len(found()) == 1
     with pytest.raises(chain.Broken):
         chain.seal("one")
+    assert chain.last_seal().altered
 
 
 def test_an_older_copy_put_back_whole_is_found_by_a_head_noted_elsewhere(tenant: Tenant) -> None:
