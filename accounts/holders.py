@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from accounts.models import Team, Tenant, User, role_tables
 from accounts.roles import Role, Scope, roles_on
@@ -19,6 +22,7 @@ class Given:
     role: type[Role]
     on: Any
     to: User | Team
+    since: datetime
 
     @property
     def through(self) -> Team | None:
@@ -46,13 +50,28 @@ def holders_of(on: Any) -> list[Given]:
     return [given for each in rows for given in sorted(_given(each), key=lambda given: str(given.to).lower())]
 
 
+def counts_of(holders: Collection[uuid.UUID], tenant: Tenant, *, teams: bool = False) -> Counter[uuid.UUID]:
+    """How many roles on projects and workspaces of this tenant each of these people holds, through teams too.
+
+    With `teams`, the same of teams, by their ids. One query.
+    """
+    parts = []
+    for scope in (Scope.PROJECT, Scope.WORKSPACE):
+        direct, through_team = role_tables(scope)
+        ways = ((through_team, "group__team"),) if teams else ((direct, "user"), (through_team, "group__user"))
+        for table, holder in ways:
+            rows = table.objects.filter(**{f"{holder}__in": holders, table.tenant_path: tenant})
+            parts.append(rows.annotate(holder=F(holder)).order_by().values_list("holder", "pk"))
+    return Counter(uuid.UUID(str(holder)) for holder, _ in parts[0].union(*parts[1:], all=True))
+
+
 def _given(rows: QuerySet[Any]) -> Iterator[Given]:
     scope, to_people = rows.model.scope, hasattr(rows.model, "user")
     near = ("user" if to_people else "group__team", *(("content_object__project",) if scope == Scope.WORKSPACE else ()))
     roles = {role.codename: role for role in roles_on(scope)}
     for row in rows.filter(permission__codename__in=roles).select_related("permission", "content_object", *near):
         to = row.user if to_people else row.group.team
-        yield Given(roles[row.permission.codename], row.content_object, to)
+        yield Given(roles[row.permission.codename], row.content_object, to, row.created_at)
 
 
 def _sorted(given: Iterable[Given]) -> list[Given]:

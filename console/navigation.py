@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -68,13 +69,26 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class TenantSwitch:
+    """A line of the tenant switcher in the user menu."""
+
+    name: str
+    address: str
+    current: bool
+
+
+@dataclass(frozen=True)
 class Frame:
-    """Everything base.html needs. `person` is None for somebody who has not signed in."""
+    """Everything base.html needs. `person` is None for somebody who has not signed in.
+
+    `tenants` is empty for a person of one tenant: there is nothing to switch.
+    """
 
     person: User | None = None
     project: Project | None = None
     menus: tuple[Menu, ...] = ()
     switches: tuple[Switch, ...] = ()
+    tenants: tuple[TenantSwitch, ...] = ()
 
 
 def address_of(url_name: str, *args: object) -> str:
@@ -94,20 +108,27 @@ def projects_of(person: User) -> list[Project]:
 
 
 def frame_for(request: HttpRequest | None, project: object = None, section: str = "") -> Frame:
-    """The frame of the page that answers `request`. Two queries for a person, none for a stranger."""
+    """The frame of the page that answers `request`. Two queries for a person, none for a stranger.
+
+    A third for a Tenant Admin of a tenant without projects.
+    """
     person = getattr(request, "user", None)
     if request is None or not isinstance(person, User):
         return Frame()
     projects, held = projects_of(person), held_in(request)
     here = _project_here(request, project, projects)
-    menus = (_project_menu(held, here, request.path, section), _tenant_menu(held, here, request.path, section))
+    administered = _administered(held, projects)
+    tenant = _tenant_here(request, here, administered)
+    menus = (_project_menu(held, here, request.path, section), _tenant_menu(tenant, request.path, section))
     switches = tuple(Switch(each, _beginning(held, each), each == here) for each in projects)
-    return Frame(person, here, tuple(menu for menu in menus if menu.links), switches)
+    tenants = _tenant_switches(held, projects, administered, here.tenant if here else tenant)
+    return Frame(person, here, tuple(menu for menu in menus if menu.links), switches, tenants)
 
 
 def _project_here(request: HttpRequest, named: object, projects: Sequence[Project]) -> Project | None:
-    """The page's own project, else the one last visited, else the first."""
-    asked = request.resolver_match.kwargs.get("project") if request.resolver_match else None
+    """The page's own project, else the one last visited, else the first: on a page of a tenant, of that tenant's."""
+    asked, tenant = _asked(request, "project"), _asked(request, "tenant")
+    projects = [each for each in projects if tenant in (None, each.tenant_id)]
     wanted = named.pk if isinstance(named, Project) else asked
     last = request.session.get("project")
     found = {str(each.pk): each for each in projects}
@@ -115,6 +136,11 @@ def _project_here(request: HttpRequest, named: object, projects: Sequence[Projec
     if here and wanted and str(here.pk) != last:
         request.session["project"] = str(here.pk)
     return here
+
+
+def _asked(request: HttpRequest, name: str) -> Any:
+    """What the page's address says."""
+    return request.resolver_match.kwargs.get(name) if request.resolver_match else None
 
 
 def _project_menu(held: Held, project: Project | None, path: str, section: str) -> Menu:
@@ -135,12 +161,34 @@ def _beginning(held: Held, project: Project) -> str:
     return address_of(allowed[0].url_name, project.pk) if allowed else ""
 
 
-def _tenant_menu(held: Held, project: Project | None, path: str, section: str) -> Menu:
-    """The tenant's pages, for its admins: the tenant of the project one is in, else the first."""
-    tenant = project.tenant if project else None
-    if tenant is None or tenant.pk not in held.tenants:
-        tenant = Tenant.objects.filter(pk__in=held.tenants).first() if held.tenants else None
+def _tenant_menu(tenant: Tenant | None, path: str, section: str) -> Menu:
     return Menu(tenant.name, _links(IN_TENANT, tenant.pk, path, section)) if tenant else Menu("", ())
+
+
+def _administered(held: Held, projects: Sequence[Project]) -> list[Tenant]:
+    """The tenants whose pages the person may open, by name. Asks the database only for those without a project."""
+    found = {each.tenant_id: each.tenant for each in projects if each.tenant_id in held.tenants}
+    if without := held.tenants - found.keys():
+        found |= {each.pk: each for each in Tenant.objects.filter(pk__in=without)}
+    return sorted(found.values(), key=lambda tenant: tenant.name)
+
+
+def _tenant_here(request: HttpRequest, project: Project | None, administered: Sequence[Tenant]) -> Tenant | None:
+    """The tenant that the tenant's pages in the menu speak of: the page's own, that of the project one is in, the
+    first."""
+    found = {each.pk: each for each in administered}
+    asked = found.get(_asked(request, "tenant")) or found.get(project.tenant_id if project else None)
+    return asked or next(iter(administered), None)
+
+
+def _tenant_switches(
+    held: Held, projects: Sequence[Project], administered: Sequence[Tenant], here: Tenant | None
+) -> tuple[TenantSwitch, ...]:
+    """Each leads to the first project one knows there, or to the tenant's projects."""
+    addresses = {each: address_of("project_list", each.pk) for each in administered}
+    addresses |= {each.tenant: _beginning(held, each) for each in reversed(projects)}
+    tenants = sorted(addresses, key=lambda tenant: tenant.name) if len(addresses) > 1 else ()
+    return tuple(TenantSwitch(each.name, addresses[each], each == here) for each in tenants)
 
 
 def _links(entries: Sequence[Entry], pk: uuid.UUID, path: str, section: str) -> tuple[Link, ...]:

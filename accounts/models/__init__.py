@@ -1,6 +1,7 @@
 """Tenants, people and their teams, the roles they hold, and what was done by whom."""
 
 from accounts.models.audit import AuditChain, AuditEvent, AuditLink
+from accounts.models.invitation import Invitation
 from accounts.models.role import TeamRole, UserRole, role_tables
 from accounts.models.team import Team
 from accounts.models.tenant import Membership, Tenant
@@ -11,6 +12,7 @@ __all__ = [
     "AuditEvent",
     "AuditLink",
     "AuthenticatedHttpRequest",
+    "Invitation",
     "Membership",
     "Team",
     "TeamRole",

@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any, ClassVar
 
 from django.apps import apps
+from django.db import models
+from django.utils import timezone
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from accounts.roles import Scope
@@ -21,6 +23,8 @@ class UserRole(UserObjectPermissionBase):
     scope: ClassVar[Scope]
     noun = "role"
 
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
     class Meta(UserObjectPermissionBase.Meta):
         abstract = True
 
@@ -30,6 +34,8 @@ class TeamRole(GroupObjectPermissionBase):
 
     scope: ClassVar[Scope]
     noun = "role"
+
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta(GroupObjectPermissionBase.Meta):
         abstract = True

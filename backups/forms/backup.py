@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from backups import lifecycle
 from backups.models import Backup, BackupLocation, ClusterResources, LocationState
-from workspaces.forms import Cards
+from workspaces.forms.cluster import Cards
 from workspaces.models import Cluster
 
 if TYPE_CHECKING:  # Django's own class takes no parameters when it runs

@@ -8,7 +8,7 @@ from django import forms
 
 from backups.forms.backup import NamespacesMixin
 from backups.models import Backup, ClusterResources, ExistingObjects
-from workspaces.forms import Cards
+from workspaces.forms.cluster import Cards
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 

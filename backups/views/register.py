@@ -23,7 +23,7 @@ from console.lib.errors import BadInput, NotVisible
 from workspaces import wizard
 from workspaces.actions.cluster import register_cluster, replace_kubeconfig, request_check
 from workspaces.actions.kubeconfig import settle_check
-from workspaces.forms import BasicsForm, ConnectionForm
+from workspaces.forms.cluster import BasicsForm, ConnectionForm
 from workspaces.models import Cluster, ClusterCheck, Draft, Project
 from workspaces.models.cluster import CheckState
 from workspaces.views.checks import shown

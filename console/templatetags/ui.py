@@ -67,6 +67,8 @@ STATES: dict[str, Look] = {
     "not_checkable": Look("Not checkable from here", "quiet", "unknown"),
     "paused": Look("Paused", "quiet", "pause"),
     "active": Look("Active", "ok", "passed"),
+    "invited": Look("Invited", "busy", "waiting"),
+    "deactivated": Look("Deactivated", "quiet", "skipped"),
     "building": Look("Building", "busy", "running", turning=True),
     "starting": Look("Starting", "busy", "running", turning=True),
     "ready": Look("Ready", "ok", "passed"),

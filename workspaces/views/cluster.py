@@ -15,7 +15,7 @@ from console.lib import live
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
 from workspaces.actions.cluster import deregister_cluster, update_cluster
-from workspaces.forms import BasicsForm, DeregisterForm
+from workspaces.forms.cluster import BasicsForm, DeregisterForm
 from workspaces.models import Cluster
 
 BASICS = ("name", "description", "tags", "cloud_type", "cloud_account")
