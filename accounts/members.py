@@ -55,9 +55,7 @@ def _members(tenant: Tenant, search: str, state: str) -> QuerySet[Any, Any] | No
         rows = rows.filter(MAY_ACT) if state == ACTIVE else rows.exclude(MAY_ACT)
     if search:
         rows = rows.filter(Q(user__email__icontains=search) | Q(user__name__icontains=search))
-    return (
-        rows.annotate(**_columns("member", "user_id", "user__email")).order_by().values_list("kind", "key", "address")
-    )
+    return _keys(rows, "member", "user_id", "user__email")
 
 
 def _invited(tenant: Tenant, search: str, state: str) -> QuerySet[Any, Any] | None:
@@ -66,11 +64,14 @@ def _invited(tenant: Tenant, search: str, state: str) -> QuerySet[Any, Any] | No
     rows = Invitation.objects.open().filter(tenant=tenant)
     if search:
         rows = rows.filter(email__icontains=search)
-    return rows.annotate(**_columns("invitation", "pk", "email")).order_by().values_list("kind", "key", "address")
+    return _keys(rows, "invitation", "pk", "email")
 
 
-def _columns(kind: str, key: str, address: str) -> dict[str, Any]:
-    return {"kind": Value(kind, CharField()), "key": F(key), "address": F(address)}
+def _keys(rows: QuerySet[Any], kind: str, key: str, address: str) -> QuerySet[Any, Any]:
+    """(kind, key, address): what a member and an invitation have in common."""
+    columns: dict[str, Any] = {"kind": Value(kind, CharField()), "key": F(key), "address": F(address)}
+    keys: QuerySet[Any, Any] = rows.annotate(**columns).order_by().values_list(*columns)
+    return keys
 
 
 def _filled(tenant: Tenant, keys: Iterable[tuple[str, uuid.UUID, str]]) -> list[Person]:
@@ -91,7 +92,8 @@ def _filled(tenant: Tenant, keys: Iterable[tuple[str, uuid.UUID, str]]) -> list[
 def teams_of(tenant: Tenant, users: Iterable[uuid.UUID]) -> dict[uuid.UUID, list[Team]]:
     """Of each of these people, the teams of this tenant they are in. One query."""
     found: dict[uuid.UUID, list[Team]] = defaultdict(list)
-    rows = Team.objects.filter(tenant=tenant, group__user__in=list(users)).annotate(member=F("group__user"))
+    rows: QuerySet[Any] = Team.objects.filter(tenant=tenant, group__user__in=list(users))
+    rows = rows.annotate(member=F("group__user"))
     for team in rows.order_by("name"):
         found[team.member].append(team)
     return found

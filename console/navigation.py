@@ -126,9 +126,13 @@ def frame_for(request: HttpRequest | None, project: object = None, section: str 
 
 
 def _project_here(request: HttpRequest, named: object, projects: Sequence[Project]) -> Project | None:
-    """The page's own project, else the one last visited, else the first: on a page of a tenant, of that tenant's."""
+    """The page's own project, else the one last visited, else the first: on a page of a tenant, of that tenant's.
+
+    A tenant that the person does not administer counts as little as one that is not there.
+    """
     asked, tenant = _asked(request, "project"), _asked(request, "tenant")
-    projects = [each for each in projects if tenant in (None, each.tenant_id)]
+    if tenant in held_in(request).tenants:
+        projects = [each for each in projects if each.tenant_id == tenant]
     wanted = named.pk if isinstance(named, Project) else asked
     last = request.session.get("project")
     found = {str(each.pk): each for each in projects}
@@ -177,8 +181,8 @@ def _tenant_here(request: HttpRequest, project: Project | None, administered: Se
     """The tenant that the tenant's pages in the menu speak of: the page's own, that of the project one is in, the
     first."""
     found = {each.pk: each for each in administered}
-    asked = found.get(_asked(request, "tenant")) or found.get(project.tenant_id if project else None)
-    return asked or next(iter(administered), None)
+    wanted = (_asked(request, "tenant"), project.tenant_id if project else None)
+    return next((found[pk] for pk in wanted if pk in found), next(iter(administered), None))
 
 
 def _tenant_switches(

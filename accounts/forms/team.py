@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 
@@ -37,8 +37,14 @@ class DeleteTeamForm(forms.Form):
         return typed
 
 
-class PersonChoice(forms.ModelChoiceField):
-    def label_from_instance(self, obj: Any) -> str:
+if TYPE_CHECKING:  # Django's own classes take no parameters when they run
+    UserChoice = forms.ModelChoiceField[User]
+else:
+    UserChoice = forms.ModelChoiceField
+
+
+class PersonChoice(UserChoice):
+    def label_from_instance(self, obj: User) -> str:
         return f"{obj.name} ({obj.email})" if obj.name else str(obj.email)
 
 

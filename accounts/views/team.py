@@ -37,7 +37,9 @@ def team_list(request: AuthenticatedHttpRequest, tenant: uuid.UUID) -> HttpRespo
     rows = visible(request.user, Team.objects.filter(tenant=here), Verb.TEAM_LIST)
     if search:
         rows = rows.filter(Q(name__icontains=search) | Q(description__icontains=search))
-    page = Paginator(rows.annotate(people=Count("group__user")), PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows.annotate(people=Count("group__user")).order_by("name"), PAGE).get_page(
+        request.GET.get("page")
+    )
     roles = counts_of([team.pk for team in page], here, teams=True)
     context = {"tenant": here, "section": "people", "page": page, "roles": roles, "search": search}
     return render(request, "accounts/team_list.html", context)

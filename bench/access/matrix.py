@@ -33,7 +33,7 @@ LOST, FORBIDDEN, WRONG_METHOD = 404, 403, 405
 OTHER_METHODS = ("put", "patch", "delete", "trace")
 # What differs between two answers that say the same: references, tokens, and the address itself.
 PASSING = re.compile(r"[0-9a-f]{12,}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|nonce=\"[^\"]*\"|value=\"[^\"]{64}\"")
-STEPS = {"step": "basics"}
+STEPS = {"step": "basics", "scope": "workspaces", "role": "workspace_operator", "deed": "give"}
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,14 @@ def address(world: World, cell: Cell, place: str) -> str:
     values: dict[str, object] = {}
     for name in _pattern(cell.route):
         kind = row if name in ("pk", "draft") else name
-        values[name] = STEPS.get(name) or world.rows[place if kind == row else cell.place][kind]
+        kind = "workspace" if name == "on" else kind
+        values[name] = _step(cell.route, name) or world.rows[place if kind == row else cell.place][kind]
     return reverse(cell.route, kwargs=values)
+
+
+def _step(route: str, name: str) -> str:
+    """What stands in an address and is no row's."""
+    return "activate" if (route, name) == ("user_state", "deed") else STEPS.get(name, "")
 
 
 def _pattern(name: str) -> list[str]:

@@ -9,13 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Model
+from django.utils import timezone
 
 from accounts.actions.tenant import add_tenant_admin, create_tenant
-from accounts.models import AuditEvent, Tenant, User
+from accounts.models import AuditEvent, Invitation, Tenant, User
 from accounts.roles import ProjectAdmin, ProjectViewer, TenantAdmin, WorkspaceAdmin, WorkspaceOperator
 from backups.models import Backup, BackupLocation, LocationCheck, Restore, VolumePreview
 from tests.conftest import make_cluster, make_location
-from tests.people import PASSWORD, person
+from tests.people import PASSWORD, person, team
 from workspaces.actions.project import create_project
 from workspaces.models import Cluster, Draft, Project, Workspace
 
@@ -82,9 +83,13 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
     shared: dict[str, Any] = {"project": project, "cluster": cluster, "workspace": of, "state": "completed"}
     backup = Backup.objects.create(name=name, object_name=name, location=location, keep_for=timedelta(days=7), **shared)
     restore = Restore.objects.create(backup=backup, object_name=f"{name}-r", **shared)
+    user = person(tenant=project.tenant, role=WorkspaceOperator, on=workspace)
     made: dict[str, Model] = {
         "tenant": project.tenant,
         "event": AuditEvent.objects.of_tenant(project.tenant_id)[0],
+        "user": user,
+        "team": team(user, role=WorkspaceOperator, on=workspace),
+        "invitation": _invitation(project.tenant),
         "project": project,
         "cluster": cluster,
         "workspace": workspace,
@@ -95,6 +100,12 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
     return {kind: row.pk for kind, row in made.items()} | {
         kind: make(project, cluster).pk for kind, make in DRAFTS.items()
     }
+
+
+def _invitation(tenant: Tenant) -> Model:
+    until = timezone.now() + timedelta(days=7)
+    number = uuid.uuid4().hex
+    return Invitation.objects.create(tenant=tenant, email=f"{number}@x.example", token_hash=number, expires_at=until)
 
 
 def _draft(project: Project, cluster: Any) -> Model:

@@ -20,7 +20,8 @@ class ProjectNameForm(forms.Form):
 
     def __init__(self, *args: Any, tenant: Tenant, project: Project | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.twins = Project.objects.filter(tenant=tenant).exclude(pk=project.pk if project else None)
+        twins = Project.objects.filter(tenant=tenant)
+        self.twins = twins.exclude(pk=project.pk) if project else twins
 
     def clean_name(self) -> str:
         name = str(self.cleaned_data["name"])

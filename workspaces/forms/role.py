@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.db.models import QuerySet
@@ -16,7 +16,13 @@ from workspaces.models import Project, Workspace
 GONE = "The {} you chose does not exist any more. Choose another."
 
 
-class _Choice(forms.ModelChoiceField):
+if TYPE_CHECKING:  # Django's own classes take no parameters when they run
+    RowChoice = forms.ModelChoiceField[Any]
+else:
+    RowChoice = forms.ModelChoiceField
+
+
+class _Choice(RowChoice):
     """One of these rows, by a select: there may be hundreds. What is not among them is refused here."""
 
     def __init__(self, rows: QuerySet[Any], noun: str, help_text: str) -> None:

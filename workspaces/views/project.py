@@ -37,7 +37,7 @@ def project_list(request: AuthenticatedHttpRequest, tenant: uuid.UUID) -> HttpRe
     rows = visible(request.user, Project.objects.filter(tenant=here), Verb.PROJECT_UPDATE)
     if search:
         rows = rows.filter(name__icontains=search)
-    page = Paginator(rows.annotate(**COUNTS), PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows.annotate(**COUNTS).order_by("name"), PAGE).get_page(request.GET.get("page"))
     context = {"tenant": here, "section": "projects", "page": page, "search": search}
     return render(request, "workspaces/project_list.html", context)
 
