@@ -16,7 +16,7 @@ from django.http import HttpRequest
 from accounts.actions import site
 from accounts.actions.tenant import create_tenant
 from accounts.forms.site import NewPersonForm, PersonForm
-from accounts.models import AuditChain, AuditEvent, AuditLink, Membership, Team, Tenant, User
+from accounts.models import AuditChain, AuditEvent, AuditLink, Invitation, Membership, Team, Tenant, User
 from console.lib.crypto import EncryptedJSONField
 
 if TYPE_CHECKING:  # Django's own class takes no parameter when it runs
@@ -147,6 +147,13 @@ class UserAdmin(RowAdmin):
             site.set_person_active(by=_by(request), user=obj, active=active)
         if values:
             site.update_person(by=_by(request), user=obj, **values)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(RowAdmin):
+    list_display = ("email", "tenant", "invited_by", "sent_at", "expires_at", "accepted_at", "withdrawn_at")
+    list_filter = ("tenant", "accepted_at", "withdrawn_at")
+    search_fields = ("email", "tenant__name")
 
 
 @admin.register(Membership)

@@ -18,9 +18,10 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts import chain
+from accounts.actions.invitation import invite_user
 from accounts.actions.site import set_person_active
 from accounts.actions.team import create_team
-from accounts.models import AuditChain, AuditEvent, Membership, Team, Tenant, User
+from accounts.models import AuditChain, AuditEvent, Invitation, Membership, Team, Tenant, User
 from accounts.roles import ProjectAdmin, TenantAdmin, WorkspaceAdmin
 from backups.models import Backup, BackupLocation, LocationCheck, PlacedLocation, Reading, Restore, VolumePreview
 from console.lib.crypto import EncryptedJSONField
@@ -79,6 +80,7 @@ def everything(project: Project, alice: User, east: Cluster, store: BackupLocati
     Draft.objects.create(project=project, owner=alice, kind="register", data={"connection": {"kubeconfig": [SECRET]}})
     PlacedLocation.objects.create(location=store, cluster=east, source=east, access="ReadWrite", object_name="p")
     Presence.objects.announce("one", 15)
+    invite_user(by=alice, tenant=project.tenant, email="new@harbor.example")
     chain.seal("one")
 
 
@@ -86,6 +88,7 @@ def secrets() -> Iterator[str]:
     """Every secret there is: planted ones, hashes, keys, and ciphertexts as they lie in the database."""
     yield SECRET
     yield from User.objects.values_list("password", flat=True)
+    yield from Invitation.objects.values_list("token_hash", flat=True)
     yield AuditChain.objects.get().key
     for model in OURS:
         for field in model._meta.concrete_fields:
