@@ -12,6 +12,8 @@ from django.apps import apps
 from django.db import DatabaseError
 from django.utils import timezone
 
+from accounts import chain
+from accounts.models import AuditEvent, AuditLink
 from backups.lifecycle import State
 from backups.models import Backup, BackupLocation, LocationCheck, PlacedLocation, Reading, Restore
 from backups.reconcile import backup as backups
@@ -432,3 +434,16 @@ def test_restores_are_watched_as_backups_are(east: Site, backup: Backup, reconci
     Restore.objects.update(state=State.CANCELED)
     one.round()
     assert one.watchers == {}
+
+
+def test_a_round_seals_the_audit_log(east: Site, reconciler: Any) -> None:
+    AuditEvent.objects.create(actor="somebody", verb="tenant.look")
+    reconciler().round()
+    assert chain.unsealed() == 0 and AuditLink.objects.exists()
+
+
+def test_a_log_that_cannot_be_sealed_keeps_no_cluster_waiting(east: Site, reconciler: Any) -> None:
+    AuditLink.objects.create(number=1, event_id=1, code="without a head")
+    one = reconciler()
+    one.round()
+    assert east.fresh().watched_by == one.holder and chain.last_seal().altered
