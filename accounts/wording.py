@@ -9,6 +9,7 @@ from accounts.models import AuditEvent
 WHOLE = {  # what reads otherwise than its parts
     "session.create": "signed in",
     "session.delete": "signed out",
+    "user.join": "made a member",
     "user.password": "changed the password of",
     "role.create": "gave a role to",
     "role.delete": "took a role from",
@@ -35,18 +36,29 @@ DONE = {
     "adopt": "adopted",
     "readopt": "adopted again",
     "rename": "renamed",
+    "accept": "accepted",
+    "resend": "sent again",
+    "withdraw": "withdrew",
 }
 NOUNS = {"backuplocation": "location", "clustercheck": "check", "locationcheck": "check"}
 
 
 def deed(event: AuditEvent) -> str:
     """`registered cluster`: to be followed by the object. What nobody foresaw is the verb as it is."""
+    if (event.verb, event.outcome) == ("session.create", "denied"):
+        return "refused to sign in"
     noun, _, verb = event.verb.partition(".")
     return WHOLE.get(event.verb) or (f"{DONE[verb]} {noun}" if verb in DONE else event.verb)
 
 
-def of_oneself(event: AuditEvent) -> bool:
-    """Whether naming the object would only repeat the person."""
+def target(event: AuditEvent) -> str:
+    """The object's name; nothing where it would only repeat the person, and words for a page."""
+    if _of_oneself(event):
+        return ""
+    return event.target.replace("_", " ") if event.target_kind == "page" else event.target
+
+
+def _of_oneself(event: AuditEvent) -> bool:
     return event.verb in ("session.create", "session.delete") and event.target_id == str(event.actor_id)
 
 

@@ -61,7 +61,7 @@ class Line:
 
     @property
     def target(self) -> str:
-        return "" if wording.of_oneself(self.event) else self.event.target
+        return wording.target(self.event)
 
     @property
     def details(self) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from accounts import audit, chain
 from accounts.models import AuditChain, AuditEvent, Tenant, User
 from accounts.roles import ProjectAdmin, ProjectViewer, WorkspaceAdmin
-from accounts.views.audit import PAGE
+from accounts.views.audit import PAGE, Line
 from tests.people import person
 from workspaces.models import Cluster, Project, Workspace
 
@@ -45,6 +45,22 @@ def test_rows_in_words_newest_first(alices: Client, address: str, tenant: Tenant
     page = text(alices.get(address))
     assert "registered cluster harbor-east" in page and "Changed: name, tags" in page and "Forced: yes" in page
     assert page.index("registered cluster") < page.index("created tenant Harbor")
+
+
+WORDS = [
+    ({"verb": "session.create"}, "signed in "),
+    ({"verb": "session.create", "outcome": "denied", "actor": "Drydock", "actor_id": None}, "refused to sign in bob"),
+    ({"verb": "team.add_member", "target": "On call"}, "added a member to team On call"),
+    ({"verb": "request.post", "target_kind": "page", "target": "cluster_settings"}, "sent a form of cluster settings"),
+    ({"verb": "role.create"}, "gave a role to bob"),
+    ({"verb": "moon.land", "target": "Sea"}, "moon.land Sea"),
+]
+
+
+@pytest.mark.parametrize(("fields", "says"), WORDS, ids=lambda each: each if isinstance(each, str) else "")
+def test_a_row_reads_as_a_sentence(tenant: Tenant, alice: User, fields: dict[str, Any], says: str) -> None:
+    row = write(tenant, **{"target": "bob", "actor_id": alice.pk, "target_id": str(alice.pk)} | fields)
+    assert f"{Line(row).deed} {Line(row).target}" == says
 
 
 @pytest.mark.parametrize("role", [ProjectAdmin, ProjectViewer, WorkspaceAdmin, None])
