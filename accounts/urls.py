@@ -32,6 +32,7 @@ urlpatterns = [
     path(TEAMS, team.team_list, name="team_list"),
     path(f"{TEAMS}create/", team.team_create, name="team_create"),
     path(TEAM, team.team_detail, name="team_detail"),
+    path(f"{TEAM}members/add/", team.team_member_add, name="team_member_add"),
     path(f"{TEAM}members/<uuid:user>/remove/", team.team_member_remove, name="team_member_remove"),
     path(f"{TEAM}settings/", team.team_settings, name="team_settings"),
     path(f"{TEAM}delete/", team.team_delete, name="team_delete"),

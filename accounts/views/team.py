@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.actions.team import add_team_member, create_team, delete_team, remove_team_member, update_team
 from accounts.forms.team import AddMemberForm, DeleteTeamForm, TeamForm
@@ -59,20 +59,31 @@ def team_create(request: AuthenticatedHttpRequest, tenant: uuid.UUID) -> HttpRes
     return render(request, "accounts/team_create.html", context, status=422 if form.errors else 200)
 
 
-@require_http_methods(["GET", "POST"])
-@hands_out_roles
+@require_GET
 def team_detail(request: AuthenticatedHttpRequest, tenant: uuid.UUID, team: uuid.UUID) -> HttpResponse:
-    """Members; POST adds one, with whatever roles the team holds."""
+    """Members."""
     here = team_or_404(request, tenant, team, Verb.TEAM_UPDATE)
-    form = AddMemberForm(here, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        user = form.cleaned_data["user"]
-        add_team_member(by=request.user, team=here, user=user)
-        messages.success(request, f"{user} is in the team {here} now.")
-        return redirect("team_detail", tenant, team)
-    people = Membership.objects.filter(tenant=here.tenant, user__groups=here.group_id).select_related("user")
+    return _members(request, here, AddMemberForm(here))
+
+
+@require_POST
+@hands_out_roles
+def team_member_add(request: AuthenticatedHttpRequest, tenant: uuid.UUID, team: uuid.UUID) -> HttpResponse:
+    """With whatever roles the team holds."""
+    here = team_or_404(request, tenant, team, Verb.TEAM_UPDATE)
+    form = AddMemberForm(here, request.POST)
+    if not form.is_valid():
+        return _members(request, here, form)
+    user = form.cleaned_data["user"]
+    add_team_member(by=request.user, team=here, user=user)
+    messages.success(request, f"{user} is in the team {here} now.")
+    return redirect("team_detail", tenant, team)
+
+
+def _members(request: AuthenticatedHttpRequest, team: Team, form: AddMemberForm) -> HttpResponse:
+    people = Membership.objects.filter(tenant=team.tenant, user__groups=team.group_id).select_related("user")
     page = Paginator(people.order_by("user__email"), PAGE).get_page(request.GET.get("page"))
-    context = context_of(here) | {"page": page, "form": form}
+    context = context_of(team) | {"page": page, "form": form}
     return render(request, "accounts/team_detail.html", context, status=422 if form.errors else 200)
 
 
