@@ -42,6 +42,7 @@ class Scene:
         self.cluster = make_cluster(project, "harbor-east", uid="uid-1")
         self.target = make_cluster(project, "harbor-west")
         self.location = make_location(project)
+        self.empty = Project.objects.create(tenant=project.tenant, name="Empty")
         self.backup = Backup.objects.create(
             project=project,
             cluster=self.cluster,
@@ -90,6 +91,8 @@ def calls(scene: Scene) -> dict[str, Prepared]:
             by=by, cluster=cluster, typed_name=cluster.name
         ),
         "project.create_project": lambda: project_actions.create_project(by=by, tenant=project.tenant, name="new"),
+        "project.rename_project": lambda: project_actions.rename_project(by=by, project=project, name="other"),
+        "project.delete_project": lambda: project_actions.delete_project(by=by, project=scene.empty),
         "project.create_workspace": lambda: project_actions.create_workspace(
             by=by, project=project, name="new", clusters=[cluster]
         ),
