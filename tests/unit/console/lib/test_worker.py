@@ -162,7 +162,7 @@ def note_and_be_deaf(path: str) -> None:
 
 
 @contextlib.contextmanager
-def prompt_worker(socket: str, end: float = 5.0) -> Iterator[subprocess.Popen[bytes]]:
+def prompt_worker(socket: str, end: float = 20.0) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen([sys.executable, "-c", PROMPT.format(socket=socket, end=end)])
     try:
         yield process
@@ -197,7 +197,7 @@ class TestPrompt:
         with prompt_worker(valkey_socket) as process:
             written(tmp_path / "told")
             process.terminate()
-            assert process.wait(5) == 0
+            assert process.wait(20) == 0
         assert (tmp_path / "told").read_text() == "handed back"
 
     def test_one_that_heeds_nothing_is_ended_with_its_job(self, valkey_socket: str, tmp_path: Path) -> None:
@@ -205,4 +205,4 @@ class TestPrompt:
         with prompt_worker(valkey_socket, end=0.5) as process:
             written(tmp_path / "told")
             process.terminate()
-            assert process.wait(5) == -signal.SIGKILL
+            assert process.wait(20) == -signal.SIGKILL
