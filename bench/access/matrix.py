@@ -80,7 +80,7 @@ def _database() -> Iterator[None]:
     """A console of this process alone, in memory."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"SECRET_KEY": new_key() * 2, "CONSOLE_KEYS": new_key(), "DRYDOCK_VAR": folder}
-        os.environ |= own | {"DJANGO_SETTINGS_MODULE": "console.settings"}
+        os.environ |= own | {"DJANGO_SETTINGS_MODULE": "console.settings", "LOG_LEVEL": "CRITICAL"}
         os.environ.pop("DATABASE_URL", None)
         django.setup()
         from django.conf import settings
