@@ -214,6 +214,7 @@ class Backup(VeleroWish):
         indexes = [
             models.Index(fields=["cluster", "-created_at"], name="backups_of_a_cluster"),
             models.Index(fields=["project", "-created_at"], name="backups_of_a_project"),
+            models.Index(fields=["workspace", "-created_at"], name="backups_of_a_workspace"),
         ]
         constraints = [
             models.UniqueConstraint(

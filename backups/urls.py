@@ -1,4 +1,4 @@
-"""Addresses of clusters with their backups and restores, and of locations."""
+"""Addresses of clusters and workspaces with their backups and restores, and of locations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ from backups.views import (
     restore,
     restore_wizard,
     volumes,
+    workspace,
 )
 
 urlpatterns = [
     path("projects/<uuid:project>/", project.project_overview, name="project_overview"),
     path("projects/<uuid:project>/clusters/", cluster.cluster_list, name="cluster_list"),
     path("projects/<uuid:project>/clusters/register/", register.cluster_register, name="cluster_register"),
+    path("projects/<uuid:project>/workspaces/", workspace.workspace_list, name="workspace_list"),
+    path("workspaces/<uuid:workspace>/", workspace.workspace_detail, name="workspace_detail"),
+    path("workspaces/<uuid:workspace>/backups/", workspace.workspace_backups, name="workspace_backups"),
+    path("workspaces/<uuid:workspace>/backups/others/", workspace.workspace_other_backups, name="workspace_others"),
+    path("workspaces/<uuid:workspace>/backups/restores/", workspace.workspace_restores, name="workspace_restores"),
     path("clusters/<uuid:cluster>/", cluster.cluster_overview, name="cluster_overview"),
     path("clusters/<uuid:cluster>/events/", cluster.cluster_events, name="cluster_events"),
     path("clusters/<uuid:cluster>/settings/kubeconfig/", connection.cluster_kubeconfig, name="cluster_kubeconfig"),

@@ -62,7 +62,7 @@ def wait_for_sandbox(seconds: float = 3600) -> State:
 def register(state: State) -> Fleet:
     """The sandbox's clusters, its S3 location and a workspace, each unless it is there."""
     from accounts.models import User
-    from workspaces.actions.project import create_workspace
+    from workspaces.actions.workspace import create_workspace
     from workspaces.models import Project, Workspace
 
     admin = User.objects.filter(memberships__is_admin=True).earliest("created_at")

@@ -12,11 +12,11 @@ from accounts import audit
 from accounts.models import User
 from accounts.permissions import Verb, require
 from backups import lifecycle
-from backups.actions.namespaces import refuse_bad_namespaces
 from backups.models import Backup, BackupLocation, ClusterResources
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
+from workspaces.actions.namespaces import refuse_bad_namespaces
 from workspaces.connections import queue_for
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState

@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.permissions import Verb, require
-from backups.actions.namespaces import refuse_bad_namespaces
 from backups.models import CheckState, VolumePreview
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
+from workspaces.actions.namespaces import refuse_bad_namespaces
 from workspaces.models import Cluster
 
 FRESH = timedelta(seconds=20)

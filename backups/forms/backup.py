@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import date, datetime, time, timedelta
 from itertools import count
@@ -14,6 +13,7 @@ from django.utils import timezone
 from backups import lifecycle
 from backups.models import Backup, BackupLocation, ClusterResources, LocationState
 from workspaces.forms.cluster import Cards
+from workspaces.forms.namespaces import NamespacesMixin
 from workspaces.models import Cluster
 
 if TYPE_CHECKING:  # Django's own class takes no parameters when it runs
@@ -36,7 +36,6 @@ ABOUT_CLUSTER_RESOURCES = {
     ClusterResources.ALWAYS: "All of them: resource definitions, cluster roles, storage classes.",
     ClusterResources.NEVER: "Only what lives in namespaces.",
 }
-BETWEEN_NAMES = re.compile(r"[\s,;]+")
 
 
 class LocationChoice(LocationField):
@@ -45,26 +44,6 @@ class LocationChoice(LocationField):
     def label_from_instance(self, obj: Any) -> str:
         away = " — unavailable" if obj.state == LocationState.UNAVAILABLE else ""
         return f"{obj.name} ({obj.bucket}){away}"
-
-
-class NamespacesMixin(forms.Form):
-    """Namespaces ticked from a list, and others typed."""
-
-    known = forms.MultipleChoiceField(required=False, label="Namespaces", widget=forms.CheckboxSelectMultiple)
-    others = forms.CharField(
-        required=False,
-        label="Other namespaces",
-        help_text="For namespaces that are not in the list. Separate names with commas or spaces.",
-    )
-
-    def offer(self, namespaces: list[str]) -> None:
-        """What can be ticked."""
-        self.fields["known"].choices = [(name, name) for name in namespaces]  # type: ignore[attr-defined]
-
-    def namespaces(self) -> list[str]:
-        """Ticked and typed together, each once, in order."""
-        typed = [name for name in BETWEEN_NAMES.split(self.cleaned_data.get("others", "")) if name]
-        return list(dict.fromkeys([*self.cleaned_data.get("known", []), *typed]))
 
 
 def _free_name(cluster: Cluster) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
-from backups.forms.backup import NamespacesMixin
 from backups.models import Backup, ClusterResources, ExistingObjects
 from workspaces.forms.cluster import Cards
+from workspaces.forms.namespaces import NamespacesMixin
 from workspaces.models import Cluster
 from workspaces.models.cluster import ClusterState
 

@@ -176,18 +176,24 @@ def _wrong(world: World, session: str, cell: Cell) -> str:
 
 
 def _let_in(cell: Cell, letters: str) -> bool:
-    from bench.access.world import PLACES
-
     everybody = letters == "M"
-    return everybody or (cell.who in letters and cell.who in PLACES[cell.place] and bool(cell.who))
+    return everybody or (cell.who in letters and _counts(cell))
+
+
+def _counts(cell: Cell) -> bool:
+    """Whether who asks has a role that counts for what they ask for."""
+    from bench.access.world import IN_THE_PROJECT, PLACES
+
+    wide = ROUTES[cell.route].wide and cell.place in IN_THE_PROJECT
+    return bool(cell.who) and cell.who in (PLACES["own"] if wide else PLACES[cell.place])
 
 
 def _kept_out(world: World, session: str, cell: Cell, status: int, body: str) -> str:
-    from bench.access.world import NOTHING, PLACES
+    from bench.access.world import NOTHING
 
     if not ROUTES[cell.route].row:
         return "" if status in (LOST, FORBIDDEN) else f"let in: {status}"
-    if status == FORBIDDEN and cell.who in PLACES[cell.place] and cell.who:
+    if status == FORBIDDEN and _counts(cell):
         return ""
     if status != LOST:
         return f"let in: {status}"
@@ -203,7 +209,8 @@ def asked(session: str, method: str, where: str) -> tuple[int, str, str]:
         answer = getattr(_browser(session), method)(where)
         transaction.set_rollback(True)
     body = "" if answer.streaming else answer.content.decode(errors="replace")
-    return answer.status_code, PASSING.sub("·", body.replace(where, "·")), answer.headers.get("Location", "")
+    said = PASSING.sub("·", body).replace(PASSING.sub("·", where), "·")
+    return answer.status_code, said, answer.headers.get("Location", "")
 
 
 def address(world: World, cell: Cell, place: str) -> str:
@@ -212,7 +219,6 @@ def address(world: World, cell: Cell, place: str) -> str:
     values: dict[str, object] = {}
     for name in _pattern(cell.route):
         kind = row if name in ("pk", "draft") else name
-        kind = "workspace" if name == "on" else kind
         values[name] = _step(cell.route, name) or world.rows[place if kind == row else cell.place][kind]
     return reverse(cell.route, kwargs=values)
 

@@ -24,6 +24,7 @@ class Route:
     post: str | None = None
     public: bool = False
     ends: bool = False  # the session, and leads to the sign-in
+    wide: bool = False  # of the project as such: a role on any workspace of it counts
     machines: bool = False  # asked by machines, whatever the method; answers with what it found
 
 
@@ -78,6 +79,17 @@ ROUTES: dict[str, Route] = {
     "team_roles": Route("tenant", get="T"),
     "team_roles_add": Route("tenant", get="T"),
     "team_role_remove": Route("tenant", get="T", post="T"),
+    # Workspaces
+    "workspace_list": Route("project", get=ALL, wide=True),
+    "workspace_create": Route("project", get="TP", post="TP"),
+    "workspace_detail": Route("workspace", get=ALL),
+    "workspace_clusters": Route("workspace", get=ALL),
+    "workspace_backups": Route("workspace", get=ALL),
+    "workspace_others": Route("workspace", get=ALL),
+    "workspace_restores": Route("workspace", get=ALL),
+    "workspace_members": Route("workspace", get=ALL),
+    "workspace_settings": Route("workspace", get="TPA", post="TPA"),
+    "workspace_delete": Route("workspace", get="TPA", post="TPA"),
     # Clusters
     "cluster_list": Route("project", get="TPV"),
     "cluster_register": Route("project", get="TP", post="TP"),

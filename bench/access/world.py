@@ -29,6 +29,7 @@ PLACES = {
     "sibling project": "T",
     "other tenant": "",
 }
+IN_THE_PROJECT = ("own", "of no workspace", "sibling workspace")
 NOTHING = "nothing"
 
 
@@ -92,7 +93,8 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
         "invitation": _invitation(project.tenant),
         "project": project,
         "cluster": cluster,
-        "workspace": workspace,
+        "on": workspace,  # what the role of user and team is on
+        "workspace": workspace if among else _workspace(project, f"other-{uuid.uuid4().hex[:6]}"),
         "location": location,
         "backup": backup,
         "restore": restore,

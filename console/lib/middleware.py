@@ -97,7 +97,8 @@ class ConsoleErrorMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, NotVisible):
-            return render(request, "404.html", status=404)
+            # No entry of the menu is the current one: that would tell one's own project from one that is not there.
+            return render(request, "404.html", {"section": "nowhere"}, status=404)
         if isinstance(exception, Forbidden):
             return render(request, "403.html", {"message": exception.message}, status=403)
         if isinstance(exception, ConsoleError):

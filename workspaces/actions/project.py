@@ -1,8 +1,6 @@
-"""Making projects and workspaces, renaming projects, and deleting those that are empty."""
+"""Making projects, renaming them, and deleting those that are empty."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from django.db import models, transaction
 
@@ -11,7 +9,7 @@ from accounts.models import Tenant, User
 from accounts.permissions import Verb, require
 from console.lib.errors import BadInput, NotVisible
 from console.lib.rows import save_changed, save_new
-from workspaces.models import Cluster, Project, Workspace
+from workspaces.models import Cluster, Project
 
 
 @transaction.atomic
@@ -68,18 +66,3 @@ def _held(by: User, project: Project, verb: Verb) -> Project:
         raise NotVisible("There is nothing here.")
     require(by, found, verb)
     return found
-
-
-@transaction.atomic
-def create_workspace(
-    *, by: User, project: Project, name: str, clusters: Sequence[Cluster], namespaces: Sequence[str] = ()
-) -> Workspace:
-    """A new workspace of clusters of this project. Raises BadInput, Forbidden."""
-    require(by, project, Verb.WORKSPACE_CREATE)
-    if any(cluster.project_id != project.pk for cluster in clusters):
-        raise BadInput("A workspace holds clusters of its own project only.", field="clusters")
-    workspace = Workspace(project=project, name=name, namespaces=list(namespaces))
-    save_new(workspace)
-    workspace.clusters.set(clusters)
-    audit.record(by=by, verb="workspace.create", target=workspace, clusters=[cluster.name for cluster in clusters])
-    return workspace

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import uuid
 
+from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models.functions import Lower
 
 from accounts.models import Tenant
 from accounts.roles import Scope, permissions_of
+
+is_dns_label = RegexValidator(
+    r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?\Z",
+    "Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit.",
+)
 
 
 class Project(models.Model):
@@ -45,7 +52,7 @@ class Workspace(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="workspaces")
-    name = models.CharField(max_length=63)
+    name = models.CharField(max_length=63, validators=[is_dns_label])
     description = models.TextField(blank=True)
     clusters = models.ManyToManyField("workspaces.Cluster", related_name="workspaces", blank=True)
     namespaces = models.JSONField(default=list, blank=True)  # empty: all
@@ -53,7 +60,14 @@ class Workspace(models.Model):
 
     class Meta:
         ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="workspace_name_once_in_a_project")]
+        constraints = [
+            models.UniqueConstraint(
+                "project",
+                Lower("name"),
+                name="workspace_name_once_in_a_project",
+                violation_error_message="There is a workspace of this name in the project already. Choose another.",
+            )
+        ]
         permissions = permissions_of(Scope.WORKSPACE)
 
     def __str__(self) -> str:

@@ -25,12 +25,16 @@ from tests.conftest import make_cluster, make_location
 from tests.unit.console.kube import kubeconfigs
 from workspaces.actions import cluster as cluster_actions
 from workspaces.actions import project as project_actions
-from workspaces.models import ClusterCheck, Project
+from workspaces.actions import workspace as workspace_actions
+from workspaces.models import ClusterCheck, Project, Workspace
 
 pytestmark = pytest.mark.django_db
 SECRETS = ("planted", kubeconfigs.TOKEN)
 KEYS = {"access_key": "AKIAPLANTED", "secret_key": "planted-storage-secret"}
-MODULES = (backup_actions, restore_actions, location_actions, reading_actions, cluster_actions, project_actions)
+MODULES = (
+    *(backup_actions, restore_actions, location_actions, reading_actions, cluster_actions),
+    *(project_actions, workspace_actions),
+)
 Prepared = Callable[[], object]
 
 
@@ -42,6 +46,7 @@ class Scene:
         self.cluster = make_cluster(project, "harbor-east", uid="uid-1")
         self.target = make_cluster(project, "harbor-west")
         self.location = make_location(project)
+        self.workspace = Workspace.objects.create(project=project, name="shop")
         self.empty = Project.objects.create(tenant=project.tenant, name="Empty")
         self.backup = Backup.objects.create(
             project=project,
@@ -93,8 +98,19 @@ def calls(scene: Scene) -> dict[str, Prepared]:
         "project.create_project": lambda: project_actions.create_project(by=by, tenant=project.tenant, name="new"),
         "project.rename_project": lambda: project_actions.rename_project(by=by, project=project, name="other"),
         "project.delete_project": lambda: project_actions.delete_project(by=by, project=scene.empty),
-        "project.create_workspace": lambda: project_actions.create_workspace(
+        "workspace.create_workspace": lambda: workspace_actions.create_workspace(
             by=by, project=project, name="new", clusters=[cluster]
+        ),
+        "workspace.update_workspace": lambda: workspace_actions.update_workspace(
+            by=by,
+            workspace=scene.workspace,
+            name="other",
+            description="d",
+            clusters=[scene.target],
+            namespaces=["shop"],
+        ),
+        "workspace.delete_workspace": lambda: workspace_actions.delete_workspace(
+            by=by, workspace=scene.workspace, typed_name="shop"
         ),
     }
 

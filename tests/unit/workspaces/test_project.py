@@ -1,4 +1,4 @@
-"""Projects and workspaces: names, strangers, and that nothing crosses a project."""
+"""Projects: names and strangers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import pytest
 
 from accounts.models import AuditEvent, Tenant, User
 from console.lib.errors import BadInput, NotVisible
-from tests.conftest import make_cluster
-from workspaces.actions.project import create_project, create_workspace
-from workspaces.models import Cluster, Project, Workspace
+from workspaces.actions.project import create_project
+from workspaces.models import Project
 
 pytestmark = pytest.mark.django_db
 
@@ -35,29 +34,3 @@ class TestProject:
         with pytest.raises(BadInput) as caught:
             create_project(by=alice, tenant=tenant, name=name)
         assert caught.value.field == "name"
-
-
-class TestWorkspace:
-    def test_a_new_one(self, alice: User, project: Project, east: Cluster, west: Cluster) -> None:
-        made = create_workspace(by=alice, project=project, name="harbor", clusters=[east, west], namespaces=["shop"])
-        stored = Workspace.objects.get(pk=made.pk)
-        assert set(stored.clusters.all()) == {east, west}
-        assert stored.namespaces == ["shop"]
-        assert AuditEvent.objects.get(verb="workspace.create").details == {"clusters": ["harbor-east", "harbor-west"]}
-
-    def test_only_clusters_of_its_project(self, alice: User, tenant: Tenant, project: Project, east: Cluster) -> None:
-        second = create_project(by=alice, tenant=tenant, name="Second")
-        with pytest.raises(BadInput) as caught:
-            create_workspace(by=alice, project=project, name="w", clusters=[east, make_cluster(second, "other")])
-        assert caught.value.field == "clusters"
-        assert not Workspace.objects.exists()
-
-    def test_a_stranger_makes_none(self, charlie: User, project: Project, east: Cluster) -> None:
-        with pytest.raises(NotVisible):
-            create_workspace(by=charlie, project=project, name="w", clusters=[east])
-
-    def test_a_name_once_in_a_project(self, alice: User, project: Project) -> None:
-        create_workspace(by=alice, project=project, name="w", clusters=[])
-        with pytest.raises(BadInput):
-            create_workspace(by=alice, project=project, name="w", clusters=[])
-        assert Workspace.objects.count() == 1
