@@ -211,7 +211,11 @@ def _section_of(path: str, there: list[tuple[Entry, str]]) -> str:
     return max(matching, default=(0, ""))[1]
 
 
-def first_page(request: HttpRequest, person: User) -> str:
+def first_project(request: HttpRequest, person: User) -> Project | None:
     """Where a person begins: in the project last visited, else in the first one, or nowhere."""
-    project = _project_here(request, None, projects_of(person))
+    return _project_here(request, None, projects_of(person))
+
+
+def first_page(request: HttpRequest, project: Project | None) -> str:
+    """The first page of this project that the person may open, if there is one."""
     return _beginning(held_in(request), project) if project else ""

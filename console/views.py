@@ -19,9 +19,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest
-from accounts.permissions import Verb, visible
+from accounts.permissions import Verb, held_in, visible
 from backups.models import Backup, Restore
-from console import navigation
+from console import navigation, setup
 from console.lib import context, live, provisioning, queue
 from console.lib import metrics as figures
 from workspaces.models import Cluster, Project
@@ -31,9 +31,11 @@ Row = tuple[str, Mapping[str, str], float]
 
 @require_GET
 def home(request: AuthenticatedHttpRequest) -> HttpResponse:
-    """The first project's overview, or what there is."""
-    overview = navigation.first_page(request, request.user)
-    if overview:
+    """Setting up, until there is a first backup; then the first project's overview, or what there is."""
+    project = navigation.first_project(request, request.user)
+    if found := setup.setup_of(request.user, held_in(request), project):
+        return render(request, "console/setup.html", {"setup": found, "project": project, "section": "home"})
+    if overview := navigation.first_page(request, project):
         return redirect(overview)
     projects = visible(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_LIST)
     return render(request, "console/home.html", {"projects": projects, "live_interval": _sandbox_pace()})

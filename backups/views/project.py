@@ -93,7 +93,7 @@ def _overview(user: User, project: Project, beginning: bool) -> dict[str, Any]:
         "troubled_locations": list(locations.filter(state=LocationState.UNAVAILABLE)[:SHOWN]),
         "backups": latest,
         "restores": list(restores[:SHOWN]),
-        "tasks": [] if latest or not beginning else _tasks(project, list(clusters[:2]), locations.exists()),
+        "tasks": [] if latest or not beginning else first_steps(project, list(clusters[:2]), locations.exists()),
     }
 
 
@@ -118,8 +118,8 @@ def _figures(wishes: QuerySet[Any]) -> Figures:
     return Figures(sum(counted.values()), [each for each in shown if each.count])
 
 
-def _tasks(project: Project, clusters: list[Any], located: bool) -> list[Task]:
-    """What is to be done before there is a first backup."""
+def first_steps(project: Project, clusters: list[Any], located: bool) -> list[Task]:
+    """What is to be done before there is a first backup. `clusters`: the project's, or two of them."""
     return [
         Task(
             "Register a cluster",

@@ -31,6 +31,11 @@ class Provisioning:
         return self.stage in MOVING
 
 
+def expected() -> bool:
+    """Whether this console has a sandbox, ready or not, which registers what there is to see by itself."""
+    return settings.SANDBOX_STATE.exists()
+
+
 def read() -> Provisioning | None:
     """How far the sandbox is; None where there is none, or when it is ready and all its parts run."""
     try:

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.test import Client
 from django.urls import include, path, reverse
 
 from accounts.models import AuditEvent, User
+from backups.models import Backup, BackupLocation
 from console import views
 from console.lib import provisioning, queue
 from console.lib.errors import Forbidden, Unreachable
@@ -145,7 +147,12 @@ def test_a_short_password_is_refused(alices: Client) -> None:
 # Menus
 
 
-def test_home_leads_to_the_project_last_visited(alices: Client, project: Project) -> None:
+def test_home_leads_to_the_project_last_visited(
+    alices: Client, project: Project, east: Cluster, store: BackupLocation
+) -> None:
+    Backup.objects.create(
+        project=project, cluster=east, location=store, name="n", object_name="n-1", keep_for=timedelta(days=1)
+    )
     second = Project.objects.create(tenant=project.tenant, name="Zeta")
     assert alices.get("/")["Location"] == reverse("project_overview", args=[project.pk])
     alices.get(reverse("project_overview", args=[second.pk]))
