@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # Django's own class takes no parameter when it runs
 else:
     AnyAdmin = admin.ModelAdmin
 
-SECRET = re.compile(r"password|secret|token|credential|private|hash|digest|session_key")
+SECRET = re.compile(r"password|secret|token|credential|private|hash|digest|session_")
 LISTED = 6  # columns of a list that nobody wrote down
 
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from accounts.views import audit, invitation, profile, role, session, team, tenant, user
+from accounts.views import audit, invitation, password, profile, role, session, team, tenant, user
 
 USERS = "tenants/<uuid:tenant>/users/"
 USER = f"{USERS}<uuid:user>/"
@@ -12,10 +12,15 @@ ROLE = f"{ROLES}<uuid:on>/<slug:role>/"
 
 urlpatterns = [
     path("login/", session.login, name="login"),
+    path("login/forgotten/", password.password_forgotten, name="password_forgotten"),
+    path("login/reset/<slug:uid>/<slug:token>/", password.password_reset, name="password_reset"),
     path("logout/", session.logout, name="logout"),
     path("session/", session.session, name="session"),
+    path("session/confirm/", session.session_confirm, name="session_confirm"),
     path("profile/", profile.profile, name="profile"),
-    path("profile/password/", profile.password_change, name="password_change"),
+    path("profile/password/", password.password_change, name="password_change"),
+    path("profile/sessions/<slug:key>/end/", session.session_end, name="session_end"),
+    path("profile/sessions/end/", session.session_end_all, name="session_end_all"),
     path("tenants/<uuid:tenant>/audit/", audit.audit_list, name="audit_list"),
     path("tenants/<uuid:tenant>/audit/export/", audit.audit_export, name="audit_export"),
     path("tenants/<uuid:tenant>/audit/<int:event>/", audit.audit_detail, name="audit_detail"),

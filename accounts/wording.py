@@ -10,7 +10,11 @@ WHOLE = {  # what reads otherwise than its parts
     "session.create": "signed in",
     "session.delete": "signed out",
     "user.join": "made a member",
+    "session.delete_all": "signed out everywhere",
+    "session.confirm": "typed the password again",
     "user.password": "changed the password of",
+    "user.ask_password_reset": "asked for a letter with a new password for",
+    "user.reset_password": "set a new password by letter for",
     "role.create": "gave a role to",
     "role.delete": "took a role from",
     "team.add_member": "added a member to team",
@@ -59,7 +63,7 @@ def target(event: AuditEvent) -> str:
 
 
 def _of_oneself(event: AuditEvent) -> bool:
-    return event.verb in ("session.create", "session.delete") and event.target_id == str(event.actor_id)
+    return event.verb.startswith("session.") and event.target_id == str(event.actor_id)
 
 
 def kind(event: AuditEvent) -> str:

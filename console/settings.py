@@ -32,18 +32,19 @@ DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 BEHIND_TLS = env.bool("BEHIND_TLS", default=False)
+PROXIES = max(1, env.int("PROXIES", default=1))
 
 INSTALLED_APPS = [
     "console.apps.SiteConfig",  # Django admin
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "template_partials",
     "csp",
     "guardian",
+    "axes",
     "console",
     "accounts",
     "workspaces",
@@ -62,12 +63,14 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "accounts.middleware.ActivityMiddleware",
     "console.lib.middleware.ViewerMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "console.lib.middleware.ConsoleErrorMiddleware",
     "accounts.denials.DenialMiddleware",
+    "accounts.middleware.PasswordMiddleware",
 ]
 
 ROOT_URLCONF = "console.urls"
@@ -136,11 +139,22 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
+PASSWORD_RESET_TIMEOUT = 3600
+
+# Guessed passwords are refused before one is hashed. accounts/throttle.py counts, in the tables of django-axes; what
+# a refused person reads comes from our own pages, not from its middleware.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "accounts.throttle.Throttle"
+AXES_CLIENT_IP_CALLABLE = "console.lib.middleware.client_address"
+AXES_USERNAME_FORM_FIELD = "username"  # as authenticate() calls it
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = AXES_VERBOSE = False
+
 # Roles are rows of django-guardian's kind, asked for by accounts/permissions.py alone: no person stands for strangers,
 # nothing is added to the classes of people and groups, and Django's own has_perm() does not ask for them.
 ANONYMOUS_USER_NAME = None
 GUARDIAN_MONKEY_PATCH_USER = GUARDIAN_MONKEY_PATCH_GROUP = False
-SILENCED_SYSTEM_CHECKS = ["guardian.W001"]
+SILENCED_SYSTEM_CHECKS = ["guardian.W001", "axes.W002"]
 
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
@@ -156,8 +170,10 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG
 
+# A session ends as its person's tenants say (accounts/models/session.py); the cookie merely outlives the longest.
+SESSION_ENGINE = "accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = 7 * 24 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = BEHIND_TLS
 SECURE_SSL_REDIRECT = BEHIND_TLS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
@@ -180,6 +196,13 @@ CONTENT_SECURITY_POLICY = {
         "base-uri": [NONE],
     }
 }
+# Without a mail server nobody is offered what would need one.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+MAIL_IS_SENT = bool(EMAIL_URL)
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="drydock@localhost")
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10
+
 DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
 
 # Where workers may connect to. Link-local and metadata addresses, and our own database and Redis, are always refused.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django import forms
-from django.contrib.auth.forms import PasswordChangeForm
 
 from accounts.models import User
 
@@ -28,18 +27,3 @@ class ProfileForm(UserModelForm):
             "name": forms.TextInput({"autocomplete": "name"}),
             "time_zone": forms.TextInput({"list": "zones", "autocomplete": "off", "spellcheck": "false"}),
         }
-
-
-class PasswordForm(PasswordChangeForm):
-    error_messages = {
-        "password_incorrect": "This is not your current password.",
-        "password_mismatch": "The two new passwords differ.",
-    }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["old_password"].label = "Current password"
-        self.fields["new_password1"].label = "New password"
-        self.fields["new_password1"].help_text = "At least 12 characters. A few unrelated words are easier to keep."
-        self.fields["new_password2"].label = "New password again"
-        self.fields["new_password2"].help_text = ""

@@ -1,4 +1,4 @@
-"""Signing in."""
+"""Signing in, and typing one's password again."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ class SignInForm(AuthenticationForm):
         self.fields["username"].widget = forms.EmailInput({"autocomplete": "username"})
         first = "password" if self.data.get("username") else "username"  # after a refusal the password is typed again
         self.fields[first].widget.attrs["autofocus"] = True
+
+
+class ConfirmForm(forms.Form):
+    password = forms.CharField(
+        label="Password",
+        strip=False,
+        widget=forms.PasswordInput({"autocomplete": "current-password", "autofocus": True}),
+    )

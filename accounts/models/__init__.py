@@ -3,6 +3,7 @@
 from accounts.models.audit import AuditChain, AuditEvent, AuditLink
 from accounts.models.invitation import Invitation
 from accounts.models.role import TeamRole, UserRole, role_tables
+from accounts.models.session import Session
 from accounts.models.team import Team
 from accounts.models.tenant import Membership, Tenant
 from accounts.models.user import AuthenticatedHttpRequest, User, validate_time_zone
@@ -14,6 +15,7 @@ __all__ = [
     "AuthenticatedHttpRequest",
     "Invitation",
     "Membership",
+    "Session",
     "Team",
     "TeamRole",
     "Tenant",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from typing import ClassVar
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -21,12 +23,38 @@ class TenantQuerySet(models.QuerySet["Tenant"]):
 
 
 class Tenant(models.Model):
-    """An organisation. Nothing is shared or visible across tenants."""
+    """An organisation. Nothing is shared or visible across tenants.
+
+    Of several tenants the strictest limit on sessions holds for a person.
+    """
+
+    IDLE_MINUTES: ClassVar = 60
+    HOURS: ClassVar = 12
+
+    class UnvalidatedLocations(models.TextChoices):
+        """Who may save a backup location that did not pass its check."""
+
+        ADMINS = "admins", "Tenant and Project Admins"
+        NOBODY = "nobody", "Nobody"
 
     tenant_path = "pk"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
+    session_idle_minutes = models.PositiveSmallIntegerField(
+        "minutes until an idle session ends",
+        default=IDLE_MINUTES,
+        validators=[MinValueValidator(5), MaxValueValidator(24 * 60)],
+    )
+    session_hours = models.PositiveSmallIntegerField(
+        "hours until any session ends", default=HOURS, validators=[MinValueValidator(1), MaxValueValidator(7 * 24)]
+    )
+    unvalidated_location_by = models.CharField(
+        "who may save an unvalidated location",
+        max_length=10,
+        choices=UnvalidatedLocations,
+        default=UnvalidatedLocations.ADMINS,
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet.as_manager()

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec
 from django.http import HttpResponse
 
 from accounts.models import AuthenticatedHttpRequest
+from accounts.signin import recent_sign_in_required
 
 P = ParamSpec("P")
 
@@ -15,5 +16,5 @@ P = ParamSpec("P")
 def hands_out_roles(
     view: Callable[Concatenate[AuthenticatedHttpRequest, P], HttpResponse],
 ) -> Callable[Concatenate[AuthenticatedHttpRequest, P], HttpResponse]:
-    """For views that give or take a role, or begin to."""
-    return view
+    """For views that give or take a role, or begin to: the password must have been typed a short while ago."""
+    return recent_sign_in_required(view)

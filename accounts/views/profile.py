@@ -1,19 +1,19 @@
-"""What a person may change about themselves."""
+"""One's own profile."""
 
 from __future__ import annotations
 
 import zoneinfo
 
-from django.contrib import auth, messages
+from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts import audit
-from accounts.forms.profile import PasswordForm, ProfileForm
-from accounts.models import AuthenticatedHttpRequest, User
+from accounts.forms.profile import ProfileForm
+from accounts.models import AuthenticatedHttpRequest, Session, User
+from accounts.sessions import store
 
 
 @require_http_methods(["GET", "POST"])
@@ -25,18 +25,6 @@ def profile(request: AuthenticatedHttpRequest) -> HttpResponse:
         messages.success(request, "Your profile is saved.")
         return redirect("profile")
     zones = sorted(zoneinfo.available_timezones())
-    return render(request, "accounts/profile.html", {"form": form, "zones": zones})
-
-
-@require_http_methods(["GET", "POST"])
-@sensitive_post_parameters()
-def password_change(request: AuthenticatedHttpRequest) -> HttpResponse:
-    form = PasswordForm(request.user, request.POST or None)
-    if form.is_valid():
-        with transaction.atomic():
-            user = form.save()
-            audit.record(by=user, verb="user.password", target=user)
-        auth.update_session_auth_hash(request, user)
-        messages.success(request, "Your password is changed. You are signed out everywhere else.")
-        return redirect("profile")
-    return render(request, "accounts/password_change.html", {"form": form})
+    sessions = Session.objects.live(request.user)
+    context = {"form": form, "zones": zones, "sessions": sessions, "here": store(request).is_of}
+    return render(request, "accounts/profile.html", context)

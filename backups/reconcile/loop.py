@@ -27,7 +27,8 @@ from django.db import connection as database
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from accounts import chain
+from accounts import chain, throttle
+from accounts.models import Session
 from backups import lifecycle
 from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import cluster as clusters
@@ -231,13 +232,15 @@ def _give_up(wish: Wish) -> None:
 
 
 def sweep() -> None:
-    """Remove what has lived: spools, drafts, kubeconfigs that were only tried, objects of old restores."""
+    """Remove what has lived: spools, drafts, sessions, kubeconfigs that were only tried, objects of old restores."""
     send_tidying()
     spool.sweep()
     purge_drafts()
     location_draft.purge_drafts()
     volumes.purge_previews()
     purge_tried()
+    Session.objects.purge()
+    throttle.purge()
 
 
 def send_reading_of_results() -> None:

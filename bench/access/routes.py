@@ -36,9 +36,14 @@ ROUTES: dict[str, Route] = {
     "metrics": Route(machines=True),  # asks for a token of its own where one is set
     "sandbox_progress": Route(get="M"),
     "login": Route(get="M", post="M", public=True),
+    "password_forgotten": Route(get="", post="", public=True),  # not there without a mail server
+    "password_reset": Route(get="M", post="M", public=True),  # whoever has the letter
     "logout": Route(post="M", ends=True),
     "session": Route(get="M"),
     "profile": Route(get="M", post="M"),
+    "session_confirm": Route(get="M", post="M"),
+    "session_end": Route("key", post=""),  # one's own alone; these are somebody else's
+    "session_end_all": Route(post="M", ends=True),
     "password_change": Route(get="M", post="M"),
     # A tenant's own
     "audit_list": Route("tenant", get="T"),

@@ -9,10 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Model
+from django.test import Client
 from django.utils import timezone
 
 from accounts.actions.tenant import add_tenant_admin, create_tenant
-from accounts.models import AuditEvent, Invitation, Tenant, User
+from accounts.models import AuditEvent, Invitation, Session, Tenant, User
 from accounts.roles import ProjectAdmin, ProjectViewer, TenantAdmin, WorkspaceAdmin, WorkspaceOperator
 from backups.models import Backup, BackupLocation, LocationCheck, Restore, VolumePreview
 from tests.conftest import make_cluster, make_location
@@ -99,9 +100,8 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
         "backup": backup,
         "restore": restore,
     }
-    return {kind: row.pk for kind, row in made.items()} | {
-        kind: make(project, cluster).pk for kind, make in DRAFTS.items()
-    }
+    theirs = {kind: make(project, cluster).pk for kind, make in DRAFTS.items()}
+    return {kind: row.pk for kind, row in made.items()} | theirs | LETTER
 
 
 def _invitation(tenant: Tenant) -> Model:
@@ -123,9 +123,18 @@ def _preview(project: Project, cluster: Any) -> Model:
     return VolumePreview.objects.create(project=project, cluster=cluster, requested_by=owner, due_at=None)
 
 
+def _session(project: Project, cluster: Any) -> Model:
+    client = Client()
+    client.force_login(person(tenant=project.tenant))
+    return Session.objects.latest("started_at")
+
+
+LETTER = {"uid": "MQ", "token": "c-0"}  # invented
+
 # Of somebody who is none of those who ask.
 DRAFTS: dict[str, Callable[[Project, Any], Model]] = {
     "draft": _draft,
     "location draft": _location_draft,
     "preview": _preview,
+    "key": _session,
 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import zoneinfo
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import resolve
@@ -20,6 +22,25 @@ PROBES = frozenset({"/healthz", "/readyz"})
 log = structlog.get_logger(__name__)
 
 
+def client_address(request: HttpRequest) -> str:
+    """Whom the request comes from: who connects or, behind our own proxies, whom the outermost of them names.
+
+    Each proxy adds one name at the end of X-Forwarded-For. What stands before those anybody may have invented.
+    """
+    direct: str = request.META.get("REMOTE_ADDR", "")
+    named = request.headers.get("X-Forwarded-For", "").split(",")
+    if not settings.BEHIND_TLS or len(named) < settings.PROXIES:
+        return direct
+    return _an_address(named[-settings.PROXIES].strip()) or direct
+
+
+def _an_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
+
+
 class RequestIdMiddleware:
     """Gives the request an id, answers with it in `X-Request-ID`, measures and logs the request."""
 
@@ -29,7 +50,7 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         asked = request.headers.get("X-Request-ID", "")
-        with context.caused_by(asked, address=request.META.get("REMOTE_ADDR", "")) as cause:
+        with context.caused_by(asked, address=client_address(request)) as cause:
             response = self.get_response(request)
             response["X-Request-ID"] = cause.id
             route = request.resolver_match.view_name if request.resolver_match else "unmatched"

@@ -218,6 +218,19 @@ def moment(at: datetime | None, style: str = "relative", empty: str = "—") -> 
     )
 
 
+BROWSERS = (("Edg", "Edge"), ("OPR", "Opera"), ("Firefox", "Firefox"), ("Chrom", "Chrome"), ("Safari", "Safari"))
+SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Macintosh", "CrOS", "Linux")
+
+
+@register.filter
+def browser(agent: str) -> str:
+    """`Firefox on Linux`, from what a browser says of itself; its first words where it is none we know."""
+    name = next((name for mark, name in BROWSERS if mark in agent), "")
+    system = next((system for system in SYSTEMS if system in agent), "")
+    known = " on ".join(filter(None, (name, system.replace("Macintosh", "Mac").replace("CrOS", "ChromeOS"))))
+    return known or agent[:40] or "Unknown browser"
+
+
 @register.filter
 def amount(count: int | None) -> str:
     """Bytes: `1.4 GiB`; a dash for what is not known."""

@@ -7,12 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.sessions.models import Session
 from django.urls import include, path
 from playwright.sync_api import Browser, Page, Route, expect
 
 from accounts.actions import add_tenant_admin, create_tenant
-from accounts.models import Tenant, User
+from accounts.models import Session, Tenant, User
 from backups.models import Backup
 from console import styleguide, views
 from tests.conftest import PASSWORD, make_cluster, make_location
