@@ -16,10 +16,11 @@ from django.urls import include, path, reverse
 from django.utils import timezone
 
 from accounts import throttle
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Tenant, User
 from accounts.signin import AGAIN, recent_sign_in_required
 from console import views
 from tests.conftest import PASSWORD
+from tests.people import person
 
 HELD = "/handing/out/?to=bob"
 done: list[dict[str, list[str]]] = []
@@ -179,3 +180,13 @@ def test_a_forged_post_is_refused_before_any_password(clock: Any, alice: User) -
 
 def test_the_page_has_nothing_inline(here: Client) -> None:
     assert not re.search(r"\sstyle=|\son[a-z]+=|<script(?![^>]*src=)", here.post(HELD, FORM).text.replace("&", ""))
+
+
+def test_the_pages_that_give_roles_ask(here: Client, tenant: Tenant) -> None:
+    bob = person("bob", tenant=tenant)
+    address = reverse("user_admin", args=[tenant.pk, bob.pk, "give"])
+    assert here.get(address)["Location"].startswith(reverse("session_confirm"))
+    held = here.post(address)
+    assert held.status_code == 403 and not bob.memberships.get().is_admin
+    assert here.post(address, {**hidden(held.text), AGAIN: PASSWORD}).status_code == 302
+    assert bob.memberships.get().is_admin
