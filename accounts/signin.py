@@ -11,13 +11,11 @@ Single sign-on comes from its own page straight to 3.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
 from typing import Any
 
 from django.contrib import auth
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts import audit, throttle
@@ -26,7 +24,6 @@ from accounts.sessions import store
 from console.lib.errors import ConsoleError
 from console.lib.middleware import client_address
 
-View = Callable[..., HttpResponse]
 # Stands in the row for an address nobody has: people type their password there, so the typed text is not kept.
 NOBODY = User(pk=uuid.UUID(int=0), email="unknown address")
 RECENT = timedelta(minutes=10)
@@ -73,7 +70,8 @@ def require_recent_sign_in(request: AuthenticatedHttpRequest, within: timedelta 
     """Unless the password was typed within this time: raises PasswordNeeded.
 
     A page is led to by way of the password's page. A posted form comes back as a page that holds everything in it and
-    asks for the password; sent again, it is checked here and goes on. Not for forms with files or secrets.
+    asks for the password; sent again, it is checked here and goes on. Not for forms with files or secrets. To be called
+    once it is known that they may: nobody types a password to be told no.
     """
     if is_recent(request, within):
         return
@@ -84,17 +82,6 @@ def require_recent_sign_in(request: AuthenticatedHttpRequest, within: timedelta 
             raise PasswordNeeded("This is not your password.")
     except throttle.TooManyAttempts as error:
         raise PasswordNeeded(error.message, status=429) from error
-
-
-def recent_sign_in_required(view: View) -> View:
-    """The same, for a whole view."""
-
-    @wraps(view)
-    def guarded(request: AuthenticatedHttpRequest, /, *args: Any, **kwargs: Any) -> HttpResponse:
-        require_recent_sign_in(request)
-        return view(request, *args, **kwargs)
-
-    return guarded
 
 
 def is_recent(request: HttpRequest, within: timedelta = RECENT) -> bool:

@@ -50,7 +50,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Wizard:
-    """`finish(draft, user, forms)` does it and gives the URL to go to; it may raise BadInput for a field of a step."""
+    """`finish(draft, user, forms)` does it and gives the URL to go to; it may raise BadInput for a field of a step.
+
+    With `recent_sign_in` the password must have been typed a short while ago when it is confirmed.
+    """
 
     kind: str
     title: str
@@ -60,6 +63,7 @@ class Wizard:
     section: str = "clusters"
     leave: Callable[[Draft], str] = field(default=lambda draft: reverse("project_overview", args=[draft.project_id]))
     about: Callable[[Draft], Mapping[str, Any]] = lambda draft: {}
+    recent_sign_in: bool = False
 
     def step(self, slug: str) -> Step:
         """Raises NotVisible for a step this wizard does not have."""

@@ -68,4 +68,6 @@ class Migration(migrations.Migration):
                 verbose_name="who may save an unvalidated location",
             ),
         ),
+        # The table of Django's own sessions, whose keys lay there as they were: nobody is signed in by them any more.
+        migrations.RunSQL("DROP TABLE IF EXISTS django_session", migrations.RunSQL.noop),
     ]

@@ -18,8 +18,8 @@ from accounts.holders import Given, roles_of
 from accounts.models import AuthenticatedHttpRequest, Team, Tenant, User
 from accounts.permissions import Verb
 from accounts.roles import Scope
+from accounts.signin import require_recent_sign_in
 from accounts.views.asking import Question, ask
-from accounts.views.guard import hands_out_roles
 from accounts.views.team import context_of as context_of_team
 from accounts.views.team import team_or_404
 from accounts.views.user import context_of as context_of_user
@@ -49,21 +49,21 @@ def _roles(who: User | Team, tenant: Tenant, scope: str, kind: str) -> dict[str,
 
 
 @require_http_methods(["GET", "POST"])
-@hands_out_roles
 def user_role_remove(  # noqa: PLR0913 - a role is named by whose, on what and which
     request: AuthenticatedHttpRequest, *, tenant: uuid.UUID, user: uuid.UUID, scope: str, on: uuid.UUID, role: str
 ) -> HttpResponse:
     member = member_or_404(request, tenant, user, Verb.ROLE_DELETE)
+    require_recent_sign_in(request)
     back = reverse("user_roles", args=[tenant, user, scope])
     return _remove(request, member.tenant, _given(member.user, member.tenant, scope, on, role), back)
 
 
 @require_http_methods(["GET", "POST"])
-@hands_out_roles
 def team_role_remove(  # noqa: PLR0913 - a role is named by whose, on what and which
     request: AuthenticatedHttpRequest, *, tenant: uuid.UUID, team: uuid.UUID, scope: str, on: uuid.UUID, role: str
 ) -> HttpResponse:
     here = team_or_404(request, tenant, team, Verb.ROLE_DELETE)
+    require_recent_sign_in(request)
     back = reverse("team_roles", args=[tenant, team, scope])
     return _remove(request, here.tenant, _given(here, here.tenant, scope, on, role), back)
 

@@ -19,8 +19,8 @@ from accounts.holders import counts_of
 from accounts.members import PAGE
 from accounts.models import AuthenticatedHttpRequest, Membership, Team
 from accounts.permissions import Verb, get_or_404, visible
+from accounts.signin import require_recent_sign_in
 from accounts.views.asking import Question, ask
-from accounts.views.guard import hands_out_roles
 from accounts.views.tenant import tenant_or_404
 from accounts.views.user import member_or_404
 from console.lib.errors import BadInput
@@ -67,10 +67,10 @@ def team_detail(request: AuthenticatedHttpRequest, tenant: uuid.UUID, team: uuid
 
 
 @require_POST
-@hands_out_roles
 def team_member_add(request: AuthenticatedHttpRequest, tenant: uuid.UUID, team: uuid.UUID) -> HttpResponse:
     """With whatever roles the team holds."""
     here = team_or_404(request, tenant, team, Verb.TEAM_UPDATE)
+    require_recent_sign_in(request)
     form = AddMemberForm(here, request.POST)
     if not form.is_valid():
         return _members(request, here, form)

@@ -17,8 +17,8 @@ from accounts import members
 from accounts.actions.member import activate_member, deactivate_member, set_tenant_admin, unset_tenant_admin
 from accounts.models import AuthenticatedHttpRequest, Membership
 from accounts.permissions import Verb, may, visible
+from accounts.signin import require_recent_sign_in
 from accounts.views.asking import Question, ask
-from accounts.views.guard import hands_out_roles
 from accounts.views.tenant import tenant_or_404
 from console.lib.errors import BadInput, NotVisible
 
@@ -124,7 +124,6 @@ STATE_DEEDS = {
 
 
 @require_http_methods(["GET", "POST"])
-@hands_out_roles
 def user_admin(request: AuthenticatedHttpRequest, tenant: uuid.UUID, user: uuid.UUID, deed: str) -> HttpResponse:
     """Give or take the role Tenant Admin."""
     return _do(request, tenant, user, ADMIN_DEEDS.get(deed))
@@ -140,6 +139,8 @@ def _do(request: AuthenticatedHttpRequest, tenant: uuid.UUID, user: uuid.UUID, d
     if deed is None:
         raise NotVisible("There is nothing here.")
     member = member_or_404(request, tenant, user, deed.verb)
+    if deed in ADMIN_DEEDS.values():
+        require_recent_sign_in(request)
     page = reverse("user_detail", args=[tenant, user])
     if request.method == "GET":
         title = deed.title.format(member.user)

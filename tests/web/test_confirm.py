@@ -10,24 +10,27 @@ from urllib.parse import urlencode
 
 import pytest
 import time_machine
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import include, path, reverse
 from django.utils import timezone
 
 from accounts import throttle
-from accounts.models import AuditEvent, Tenant, User
-from accounts.signin import AGAIN, recent_sign_in_required
+from accounts.holders import holders_of
+from accounts.models import AuditEvent, AuthenticatedHttpRequest, Tenant, User
+from accounts.roles import ProjectViewer
+from accounts.signin import AGAIN, require_recent_sign_in
 from console import views
 from tests.conftest import PASSWORD
 from tests.people import person
+from workspaces.models import Project
 
 HELD = "/handing/out/?to=bob"
 done: list[dict[str, list[str]]] = []
 
 
-@recent_sign_in_required
-def handing_out(request: HttpRequest) -> HttpResponse:
+def handing_out(request: AuthenticatedHttpRequest) -> HttpResponse:
+    require_recent_sign_in(request)
     if request.method == "POST":
         done.append({name: values for name, values in request.POST.lists() if name != AGAIN})
     return HttpResponse("the form")
@@ -190,3 +193,25 @@ def test_the_pages_that_give_roles_ask(here: Client, tenant: Tenant) -> None:
     assert held.status_code == 403 and not bob.memberships.get().is_admin
     assert here.post(address, {**hidden(held.text), AGAIN: PASSWORD}).status_code == 302
     assert bob.memberships.get().is_admin
+
+
+def test_whoever_may_not_is_told_so_without_a_password(here: Client, tenant: Tenant, charlie: User) -> None:
+    tenant.memberships.update(is_admin=False)
+    bob = person("bob", tenant=tenant)
+    assert here.get(reverse("user_admin", args=[tenant.pk, bob.pk, "give"])).status_code == 404
+    assert here.post(reverse("user_admin", args=[tenant.pk, bob.pk, "give"])).status_code == 404
+
+
+def test_a_wizard_that_gives_roles_asks_when_it_is_confirmed(
+    clock: Any, client: Client, alice: User, project: Project
+) -> None:
+    client.post(reverse("login"), {"username": alice.email, "password": PASSWORD})
+    bob = person("bob", tenant=project.tenant)
+    step = client.get(reverse("user_roles_add", args=[project.tenant_id, bob.pk, "projects"]))["Location"]
+    step = client.post(step, {"project": project.pk})["Location"]
+    review = client.post(step, {"role": ProjectViewer.codename})["Location"]
+    clock.shift(timedelta(minutes=11))
+    held = client.post(review)
+    assert held.status_code == 403 and not holders_of(project)
+    assert client.post(review, {**hidden(held.text), AGAIN: PASSWORD}).status_code == 302
+    assert [each.to for each in holders_of(project)] == [bob]

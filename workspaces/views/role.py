@@ -19,7 +19,7 @@ from accounts.actions.role import give_role
 from accounts.models import AuthenticatedHttpRequest, Membership, Team, Tenant, User
 from accounts.permissions import Verb, get_or_404, visible
 from accounts.roles import Scope
-from accounts.views.guard import hands_out_roles
+from accounts.signin import require_recent_sign_in
 from console.lib.errors import NotVisible
 from workspaces import wizard
 from workspaces.forms.role import ProjectForm, RoleForm, WorkspaceForm
@@ -30,18 +30,18 @@ NO_PROJECT = "There is no project yet. Create one first, then give roles on it."
 
 
 @require_GET
-@hands_out_roles
 def user_roles_add(request: AuthenticatedHttpRequest, tenant: uuid.UUID, user: uuid.UUID, scope: str) -> HttpResponse:
     """+ New Project Role, + New Workspace Role of a user."""
     person = _person(request.user, tenant, user)
+    require_recent_sign_in(request)
     return _begin(request, tenant, scope, kind="user", to=str(person.pk), name=str(person))
 
 
 @require_GET
-@hands_out_roles
 def team_roles_add(request: AuthenticatedHttpRequest, tenant: uuid.UUID, team: uuid.UUID, scope: str) -> HttpResponse:
     """The same of a team."""
     found = _team(request.user, tenant, team)
+    require_recent_sign_in(request)
     return _begin(request, tenant, scope, kind="team", to=str(found.pk), name=str(found))
 
 
@@ -127,6 +127,7 @@ PROJECT_ROLES = wizard.register(
         section="people",
         leave=_leave,
         about=_about,
+        recent_sign_in=True,
     )
 )
 WORKSPACE_ROLES = wizard.register(
@@ -147,6 +148,7 @@ WORKSPACE_ROLES = wizard.register(
         section="people",
         leave=_leave,
         about=_about,
+        recent_sign_in=True,
     )
 )
 WIZARDS = {"projects": PROJECT_ROLES, "workspaces": WORKSPACE_ROLES}

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, require
+from accounts.signin import require_recent_sign_in
 from console.lib.errors import BadInput, NotVisible
 from console.lib.live import page_response
 from workspaces import wizard as engine
@@ -93,6 +94,8 @@ def _review(request: AuthenticatedHttpRequest, wizard: Wizard, draft: Draft) -> 
         return redirect(step_url(draft, unfinished.slug))
     error: BadInput | None = None
     if request.method == "POST":
+        if wizard.recent_sign_in:
+            require_recent_sign_in(request)
         try:
             return redirect(_finish(request, wizard, draft))
         except BadInput as refused:
