@@ -190,6 +190,16 @@ class VeleroWish(Wish):
     class Meta:
         abstract = True
 
+    @property
+    def stamp(self) -> str:
+        """Another one as soon as it has come further."""
+        return f"{self.state}.{self.items_done}"
+
+    def stamp_now(self) -> str:
+        """The same as it is in the database by now."""
+        row = type(self)._default_manager.filter(pk=self.pk).values_list("state", "items_done").first()
+        return ".".join(map(str, row or ()))
+
 
 class Backup(VeleroWish):
     """One backup of one cluster: one Velero Backup."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
@@ -23,7 +24,7 @@ from backups.views.results import grouped
 from backups.views.volumes import LOOK, look
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
-from console.lib.live import page_response
+from console.lib.live import page_response, wait_for_news
 from workspaces.models import Cluster
 
 AT_ONCE = timedelta(seconds=3)  # whoever has just clicked looks on
@@ -61,13 +62,25 @@ def backup_create(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> Http
 @require_GET
 def backup_detail(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpResponse:
     """One backup, live while it runs."""
-    here = backup_or_404(request, backup, Verb.BACKUP_GET)
+    here = _latest(request, backup)
     made = here.restores.select_related("cluster").order_by("-created_at")
     restores = visible(request.user, made, Verb.RESTORE_GET)
     context = {"backup": here, "cluster": here.cluster, "project": here.project, "section": "clusters"}
     context |= {"results": grouped(here), "restores": restores, "restorable": here.state in RESTORABLE}
-    soon = here.state == State.RUNNING and timezone.now() - here.created_at < AT_ONCE
-    return page_response(request, "backups/backup_detail.html", "live", context, busy=here.is_open, soon=soon)
+    pace: dict[str, Any] = {"busy": here.is_open, "soon": _is_awaited(here), "stamp": here.stamp}
+    return page_response(request, "backups/backup_detail.html", "live", context, **pace)
+
+
+def _latest(request: AuthenticatedHttpRequest, pk: uuid.UUID) -> Backup:
+    """The backup; for whoever has just clicked and has seen all of it, as soon as something about it is new."""
+    here = backup_or_404(request, pk, Verb.BACKUP_GET)
+    if _is_awaited(here) and wait_for_news(request, here.stamp, here.stamp_now):
+        return backup_or_404(request, pk, Verb.BACKUP_GET)
+    return here
+
+
+def _is_awaited(backup: Backup) -> bool:
+    return backup.state == State.RUNNING and timezone.now() - backup.created_at < AT_ONCE
 
 
 @require_GET

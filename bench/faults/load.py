@@ -34,6 +34,7 @@ class Answer:
     location: str = ""
     body: str = ""
     interval: float = 0.0
+    etag: str = ""
 
 
 @dataclass
@@ -61,9 +62,12 @@ class Visitor:
     timeout: float = 10.0
     cookies: SimpleCookie = field(default_factory=SimpleCookie)
 
-    def get(self, path: str, *, live: bool = False) -> Answer:
-        """A page, or its `live` part as its script asks for it. Raises OSError or HTTPException without an answer."""
-        return self._send("GET", path, {"Live": "1"} if live else {}, "")
+    def get(self, path: str, *, live: bool = False, etag: str = "") -> Answer:
+        """A page, or its `live` part as its script asks for it that has shown the one of `etag`.
+
+        Raises OSError or HTTPException without an answer.
+        """
+        return self._send("GET", path, {"Live": "1", "If-None-Match": etag} if live else {}, "")
 
     def post(self, path: str, fields: Mapping[str, object]) -> Answer:
         """A form with the token of this session. Raises as `get` does."""
@@ -87,7 +91,8 @@ class Visitor:
             for value in answer.headers.get_all("Set-Cookie", []):
                 self.cookies.load(value)
             page = answer.read().decode()
-            return Answer(answer.status, answer.headers.get("Location", ""), page, _interval(answer.headers, page))
+            leads, etag = answer.headers.get("Location", ""), answer.headers.get("ETag", "")
+            return Answer(answer.status, leads, page, _interval(answer.headers, page), etag)
         finally:
             connection.close()
 

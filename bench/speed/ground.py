@@ -86,7 +86,7 @@ def until_shown(visitor: Visitor, page: str, mark: str) -> None:
     while mark not in answer.body:
         assert time.monotonic() < until, f"{mark} was not shown on {page}: {answer.status} {answer.body[-500:]}"
         time.sleep(answer.interval)
-        answer = visitor.get(page, live=True)
+        answer = visitor.get(page, live=True, etag=answer.etag)
 
 
 def in_turn(n: int, ours: Callable[[], float], theirs: Callable[[], float]) -> tuple[list[float], list[float]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from datetime import timedelta
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.test import Client
@@ -16,7 +18,7 @@ from backups import lifecycle
 from backups.actions.reading import request_log
 from backups.lifecycle import State
 from backups.models import Backup, BackupLocation, CheckState, Reading, Restore
-from console.lib import spool
+from console.lib import live, spool
 from tests.conftest import make_cluster, make_location
 from workspaces.models import Cluster, Project
 
@@ -141,7 +143,7 @@ def test_an_empty_list_says_what_to_do_first(alices: Client, east: Cluster) -> N
 
 def test_a_live_part_answers_304_until_something_changes(alices: Client, east: Cluster, store: BackupLocation) -> None:
     backup = make_backup(east, store, state=State.RUNNING, completed_at=None, items_done=1, items_total=9)
-    assert alices.get(f"/backups/{backup.pk}/", headers={"Live": "1"})["Live-Interval"] == "50"  # somebody looks on
+    assert alices.get(f"/backups/{backup.pk}/", headers={"Live": "1"})["Live-Interval"] == "20"  # somebody looks on
     Backup.objects.update(created_at=timezone.now() - timedelta(minutes=1))
     first = alices.get(f"/backups/{backup.pk}/", headers={"Live": "1"})
     assert first.status_code == 200 and first["Live-Interval"] == "300"
@@ -150,6 +152,34 @@ def test_a_live_part_answers_304_until_something_changes(alices: Client, east: C
     Backup.objects.filter(pk=backup.pk).update(items_done=5)
     changed = alices.get(f"/backups/{backup.pk}/", headers={"Live": "1", "If-None-Match": first["ETag"]})
     assert changed.status_code == 200 and "5 of 9" in changed.content.decode()
+
+
+def test_whoever_has_just_clicked_is_answered_as_soon_as_there_is_news(
+    alices: Client, east: Cluster, store: BackupLocation
+) -> None:
+    backup = make_backup(east, store, state=State.RUNNING, completed_at=None, items_done=1, items_total=9)
+    page = f"/backups/{backup.pk}/"
+    seen = alices.get(page, headers={"Live": "1"})["ETag"]
+
+    def further(_: float) -> None:
+        Backup.objects.filter(pk=backup.pk).update(items_done=5)
+
+    with mock.patch("console.lib.live.time.sleep", side_effect=further) as waited:
+        answer = alices.get(page, headers={"Live": "1", "If-None-Match": seen})
+        assert waited.call_count == 1 and "5 of 9" in answer.text
+        assert alices.get(page, headers={"Live": "1", "If-None-Match": seen}).status_code == 200, (
+            "news waits for nobody"
+        )
+        assert alices.get(page, headers={"Live": "1"}).status_code == 200, "nor is there anything to wait for at first"
+        assert waited.call_count == 1
+
+
+def test_an_answer_is_not_held_back_for_long(alices: Client, east: Cluster, store: BackupLocation) -> None:
+    page = f"/backups/{make_backup(east, store, state=State.RUNNING, completed_at=None).pk}/"
+    seen = alices.get(page, headers={"Live": "1"})["ETag"]
+    began = time.monotonic()
+    assert alices.get(page, headers={"Live": "1", "If-None-Match": seen}).status_code == 304
+    assert live.HELD <= time.monotonic() - began < live.HELD + 1
 
 
 def test_results_are_grouped_and_explained(alices: Client, east: Cluster, store: BackupLocation) -> None:
@@ -242,7 +272,7 @@ class TestLog:
         def pace() -> str:
             return alices.get(f"/backups/{reading.backup_id}/log/", headers={"Live": "1"})["Live-Interval"]
 
-        assert pace() == "50"
+        assert pace() == "20"
         Reading.objects.update(created_at=timezone.now() - timedelta(seconds=3))
         assert pace() == "300"
         Reading.objects.update(created_at=timezone.now(), lines=500)
