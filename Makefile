@@ -26,7 +26,7 @@ faults: .venv/.all ## kills, faults at every step, lost Redis, bad clusters, old
 bench: .venv/.all ## how fast it is beside what it could be at best, into docs/measured.md; ONLY="P1" chooses (30 min)
 	@$(PY) -m bench.speed $(ONLY)
 
-prove-access: .venv/.all ## who may do what, asked of every page and job for every role and place (1 min)
+prove-access: .venv/.all ## who may do what, asked of every page and job for every role and place; audit log, sign-in, headers (2 min)
 	@$(PY) -m bench.access $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)

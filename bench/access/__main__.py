@@ -1,4 +1,4 @@
-"""`make prove-access`: who may do what, asked of every page. Each check carries a control that must fail."""
+"""`make prove-access`: who may do what, and what guards it. Each check carries a control that must fail."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from bench.checks import run
 
 CHECKS = {
     "S1": "bench.access.matrix",
+    "S8": "bench.access.surroundings",
+    "S9": "bench.access.trail",
+    "S10": "bench.access.guesses",
 }
 
 if __name__ == "__main__":

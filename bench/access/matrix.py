@@ -6,10 +6,7 @@ only where the row is one's own to see. Everything a request changes is undone b
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,9 +16,9 @@ import django
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from bench.access import jobs
+from bench.access.database import in_memory
 from bench.access.routes import ROUTES, Route
 from bench.report import Report
-from console.lib.keys import new_key
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -49,7 +46,7 @@ class Cell:
 def check(*, full: bool, seed: int) -> Report:
     """The same at both sizes."""
     report = Report("S1", "who is let in where: pages, roles, places, methods", full)
-    with _database():
+    with in_memory():
         names = sorted(_names(get_resolver()))
         world = _world()
         cells, wrong = judged(world, names)
@@ -73,27 +70,6 @@ def check(*, full: bool, seed: int) -> Report:
                 wrong = judged(world, ["cluster_overview", "backup_detail", "cluster_deregister"])[1]
             report.control(what, failed=bool(wrong), detail=f"{len(wrong)} cells")
     return report
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[None]:
-    """A console of this process alone, in memory."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = {"SECRET_KEY": new_key() * 2, "CONSOLE_KEYS": new_key(), "DRYDOCK_VAR": folder}
-        os.environ |= own | {"DJANGO_SETTINGS_MODULE": "console.settings", "LOG_LEVEL": "CRITICAL"}
-        os.environ.pop("DATABASE_URL", None)
-        django.setup()
-        from django.conf import settings
-        from django.db import connection
-        from django.test.utils import override_settings, setup_test_environment
-
-        setup_test_environment()
-        plain = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
-        hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-        with override_settings(STORAGES=settings.STORAGES | plain, PASSWORD_HASHERS=hashers):
-            connection.creation.create_test_db(verbosity=0)
-            with mock.patch("console.lib.queue._send"):
-                yield
 
 
 def _world() -> World:
