@@ -59,6 +59,8 @@ def create_location(*, by: User, check: LocationCheck, name: str, unvalidated: b
         raise BadInput("Validate the location first; it is saved once every step has passed.")
     location = BackupLocation(project=check.project, name=name, **_fields(check.draft), **_health(check, passed))
     save_new(location)
+    check.location, check.draft = location, None  # its keys are the location's now
+    check.save(update_fields=["location", "draft"])
     audit.record(by=by, verb="location.create", target=location, bucket=location.bucket, validated=passed)
     return location
 

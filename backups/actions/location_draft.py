@@ -80,10 +80,9 @@ def save(*, by: User, check: LocationCheck, name: str, unvalidated: bool = False
     if not was_tried(held):
         raise BadInput("Validate the location first; it is saved once every step has passed.")
     _refuse_taken_name(held.project, name)
+    others = _others(held)
     location = create_location(by=by, check=held, name=name, unvalidated=unvalidated)
-    _others(held).delete()
-    held.location, held.draft = location, None
-    held.save(update_fields=["location", "draft"])
+    others.delete()
     return location
 
 
@@ -117,8 +116,8 @@ def unfinished(*, by: User, project: Project) -> LocationCheck | None:
 
 
 def typed_in(check: LocationCheck | None) -> dict[str, Any]:
-    """The form as it was when `check` was asked for, secrets included: never for a page."""
-    return dict(check.draft["typed"]) if check and check.draft else {}
+    """The form as it was when `check` was asked for, secrets included: never for a page. Empty when there was none."""
+    return dict(check.draft.get("typed", {})) if check and check.draft else {}
 
 
 def was_tried(check: LocationCheck) -> bool:
@@ -161,7 +160,7 @@ def _own(person: uuid.UUID | None, project: uuid.UUID) -> Any:
 
 
 def _effort(earlier: LocationCheck | None) -> str:
-    return earlier.draft["effort"] if earlier and earlier.draft else uuid.uuid4().hex
+    return str((earlier.draft or {}).get("effort", "") if earlier else "") or uuid.uuid4().hex
 
 
 def _others(check: LocationCheck) -> Any:
@@ -169,7 +168,7 @@ def _others(check: LocationCheck) -> Any:
     drafts = (
         _own(check.requested_by_id, check.project_id).filter(location=None, draft__isnull=False).exclude(pk=check.pk)
     )
-    same = [row.pk for row in drafts if row.draft["effort"] == _effort(check)]
+    same = [row.pk for row in drafts if row.draft.get("effort") == _effort(check)]
     return LocationCheck.objects.filter(pk__in=same)
 
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from accounts.actions import add_tenant_admin
 from accounts.models import Tenant, User
 from backups.actions import location_draft as drafts
+from backups.actions.location import create_location, request_check
 from backups.models import BackupLocation, LocationCheck
 from tests.conftest import PASSWORD, make_cluster, make_location
 from tests.fakes.pki import Authority
@@ -211,3 +212,13 @@ def test_wrong_method(alices: Client, project: Project, store: BackupLocation) -
     for url in (reverse("location_list", args=[project.pk]), reverse("location_detail", args=[store.pk])):
         assert alices.post(url).status_code == 405
     assert alices.put(add_url(project)).status_code == 405
+
+
+def test_a_check_that_no_form_asked_for_is_no_draft_with_typing(alices: Client, alice: User, project: Project) -> None:
+    """Such as the sandbox's own: a location made of it leaves nothing to go on with; before that it opens empty."""
+    fields = {"bucket": "b", "region": "us-east-1", "credentials": {"access_key": "k", "secret_key": "s" * 20}}
+    check = request_check(by=alice, project=project, **fields)
+    assert alices.get(reverse("location_draft", args=[project.pk, check.pk])).status_code == 200
+    create_location(by=alice, check=check, name="made", unvalidated=True)
+    assert LocationCheck.objects.get(pk=check.pk).draft is None
+    assert str(check.pk) not in alices.get(reverse("location_list", args=[project.pk])).text
