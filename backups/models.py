@@ -24,6 +24,24 @@ NAMESPACES_ALL: list[str] = []
 
 class Provider(models.TextChoices):
     AWS = "aws", "AWS S3 or S3-compatible"
+    GCP = "gcp", "Google Cloud"
+
+
+class SignIn(models.TextChoices):
+    """Who comes to the bucket, and with what. Never the console's own identity: tenants could act as each other."""
+
+    KEYS = "keys", "Access keys"
+    STS_CLUSTER = "sts-cluster", "STS, by the cluster's own AWS identity"
+    STS_KEYS = "sts-keys", "STS, with keys of a cloud account"
+    SERVICE_ACCOUNT = "service-account", "Service account"
+
+    @property
+    def takes_role(self) -> bool:
+        """Whether a role is assumed."""
+        return self in ROLE_TAKERS
+
+
+ROLE_TAKERS = (SignIn.STS_CLUSTER, SignIn.STS_KEYS)
 
 
 class LocationState(models.TextChoices):
@@ -46,11 +64,15 @@ class BackupLocation(models.Model):
     provider = models.CharField(max_length=20, choices=Provider.choices, default=Provider.AWS)
     bucket = models.CharField("S3 bucket", max_length=255)
     prefix = models.CharField(max_length=200)
-    region = models.CharField(max_length=63, default="us-east-1")
+    region = models.CharField(max_length=63, default="us-east-1", blank=True)  # empty: Google Cloud, which needs none
     s3_url = models.CharField("S3 URL", max_length=300, blank=True)  # empty: AWS itself
     path_style = models.BooleanField("force S3 path style", default=False)
     ca_certificate = models.TextField("certificate", blank=True)
-    credentials = EncryptedJSONField()  # {"access_key", "secret_key"}
+    sign_in = models.CharField(max_length=20, choices=SignIn.choices, default=SignIn.KEYS)
+    role_arn = models.CharField("role ARN", max_length=620, blank=True)
+    external_id = models.CharField("External ID", max_length=1224, blank=True)
+    # {"access_key", "secret_key"}, {"service_account": the key file as text}, or {} for a cluster's own identity
+    credentials = EncryptedJSONField(blank=True)
     credentials_version = models.PositiveIntegerField(default=1)  # raised at every change of credentials or certificate
     state = models.CharField(max_length=20, choices=LocationState.choices, default=LocationState.UNKNOWN)
     state_reason = models.TextField(blank=True)
@@ -71,16 +93,32 @@ class BackupLocation(models.Model):
                 violation_error_message="Another location uses this bucket and prefix already.",
             ),
             models.CheckConstraint(condition=~Q(prefix=""), name="location_never_at_the_bucket_root"),
+            models.CheckConstraint(
+                condition=Q(provider=Provider.GCP, sign_in=SignIn.SERVICE_ACCOUNT)
+                | (Q(provider=Provider.AWS) & ~Q(sign_in=SignIn.SERVICE_ACCOUNT)),
+                name="sign_in_fits_the_provider",
+            ),
+            models.CheckConstraint(
+                condition=(Q(sign_in__in=ROLE_TAKERS) & ~Q(role_arn="") & ~Q(external_id=""))
+                | (~Q(sign_in__in=ROLE_TAKERS) & Q(role_arn="", external_id="")),
+                name="role_and_external_id_go_together",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_checkable(self) -> bool:
+        """Whether the console can sign in itself: not with an identity that only a cluster has."""
+        return self.sign_in != SignIn.STS_CLUSTER
 
 
 class CheckState(models.TextChoices):
     REQUESTED = "requested", "Requested"
     COMPLETED = "completed", "Passed"
     FAILED = "failed", "Failed"
+    NOT_CHECKABLE = "not_checkable", "Not checkable from here"  # only a cluster can tell
 
 
 class LocationCheck(Wish):
@@ -88,7 +126,7 @@ class LocationCheck(Wish):
 
     tenant_path = "project__tenant"
     project_path = "project"
-    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED})
+    terminal = frozenset({CheckState.COMPLETED, CheckState.FAILED, CheckState.NOT_CHECKABLE})
     job = "backups.jobs.check_location"
     most_attempts = 3
 

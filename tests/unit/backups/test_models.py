@@ -85,3 +85,32 @@ def test_a_reading_is_of_one_thing(project: Project, east: Cluster, store: Backu
     refused(lambda: Reading.objects.create(project=project))
     refused(lambda: Reading.objects.create(project=project, backup=done, restore=restore))
     assert str(Reading.objects.create(project=project, restore=restore)) == "log of n into harbor-east"
+
+
+KEYLESS = {"provider": "gcp", "region": "", "credentials": {"service_account": "{}"}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sign_in": "service-account"},
+        KEYLESS | {"sign_in": "keys"},
+        {"sign_in": "sts-keys", "role_arn": "arn:aws:iam::1:role/r"},
+        {"sign_in": "sts-cluster", "external_id": "x"},
+        {"sign_in": "keys", "role_arn": "arn:aws:iam::1:role/r", "external_id": "x"},
+    ],
+)
+def test_a_sign_in_that_does_not_fit(project: Project, fields: dict[str, object]) -> None:
+    refused(lambda: make_location(project, **fields))
+
+
+def test_every_sign_in(project: Project) -> None:
+    role = {"role_arn": "arn:aws:iam::111122223333:role/velero", "external_id": "x"}
+    for fields in (
+        KEYLESS | {"sign_in": "service-account"},
+        {"sign_in": "sts-cluster", "credentials": {}, **role},
+        {"sign_in": "sts-keys", **role},
+    ):
+        made = make_location(project, fields["sign_in"], **fields)
+        made.full_clean()
+        assert made.is_checkable == (made.sign_in != "sts-cluster")
