@@ -91,6 +91,7 @@ DOORS = {
     "kubernetes": ("console/kube/",),
     "boto3": ("backups/storage/",),
     "botocore": ("backups/storage/",),
+    "google": ("backups/storage/gcs.py", "backups/storage/gcs_trouble.py"),
     "cryptography": ("console/lib/crypto.py", "console/lib/certificates.py"),
     # bench/faults/plain.py is the plain way, the control that the console is held against
     "rq": (

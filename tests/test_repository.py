@@ -75,6 +75,7 @@ PLANTS = [
     ),
     Plant(one_door_for_each_sdk, "backups/velero/x.py", _put("import botocore.config as c"), "imports botocore"),
     Plant(one_door_for_each_sdk, "bench/x.py", _put("import boto3"), "bench/x.py: imports boto3"),
+    Plant(one_door_for_each_sdk, "backups/storage/x.py", _put("from google.cloud import storage"), "imports google"),
     Plant(one_door_for_each_sdk, "console/lib/x.py", _put("from cryptography import x509"), "imports cryptography"),
     Plant(one_door_for_each_sdk, "accounts/x.py", _put("import_module = __import__('rq')"), "imports rq"),
     Plant(one_door_for_each_sdk, "accounts/x.py", _put("importlib.import_module('django_rq')"), "imports django_rq"),

@@ -10,17 +10,20 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+from urllib.parse import urlsplit
 
 from backups.storage.layout import PROBE
-from backups.storage.store import Listing, Store, opened
+from backups.storage.sentences import sentences
+from backups.storage.settings import describe
+from backups.storage.store import BucketSettings, Listing, Store, opened, outside
 from backups.storage.target import StorageTarget
-from backups.storage.trouble import Kind, StoreError, Trouble, sentences
+from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.addresses import AddressPolicy
 from console.lib.errors import ConsoleError
 
-Outcome = Literal["pass", "fail", "skipped", "warning"]
+Outcome = Literal["pass", "fail", "skipped", "warning", "not_checkable"]
 
 TITLES = {
     "endpoint": "Reach the endpoint",
@@ -32,11 +35,18 @@ TITLES = {
     "write": "Write an object",
     "read": "Read it back",
     "delete": "Delete it",
+    "settings": "Versions, locks and encryption",
 }
+ASSUME = "Sign in: assume the role"
 _NOT_TRIED = "Not tried, because of what went wrong before."
 _TLS_KINDS = frozenset(kind for kind in Kind if kind.startswith("tls_")) | {Kind.PLAIN_PORT}
+_ELSEWHERE = "Only a cluster can try this: the role is assumed with the cluster's own AWS identity."
+_FROM_A_CLUSTER = "A cluster's own Velero says this."
+_INSIDE = (".svc", ".svc.cluster.local")
 _SIGN_IN_KINDS = frozenset({Kind.KEY_UNKNOWN, Kind.SECRET_WRONG, Kind.TOKEN_EXPIRED, Kind.CLOCK})
-_BUCKET_KINDS = frozenset({Kind.NO_BUCKET, Kind.PATH_STYLE, Kind.NAME_UNKNOWN, Kind.TLS_OTHER_NAME, Kind.NOT_S3})
+_BUCKET_KINDS = frozenset(
+    {Kind.NO_BUCKET, Kind.PATH_STYLE, Kind.NAME_UNKNOWN, Kind.TLS_OTHER_NAME, Kind.NOT_S3, Kind.NOT_GCS}
+)
 
 
 @dataclass(frozen=True)
@@ -50,67 +60,114 @@ class ProbeStep:
     remedy: str = ""
 
 
-def probe(target: StorageTarget, policy: AddressPolicy) -> Iterator[ProbeStep]:
-    """Yields each step as soon as it is known, all nine of `TITLES` in the end. Never raises.
+def probe(target: StorageTarget, policy: AddressPolicy, *, thoroughly: bool = True) -> Iterator[ProbeStep]:
+    """Yields each step as soon as it is known, all of `TITLES` in the end. Never raises.
 
+    `thoroughly`: also look whether a role is to be had without the External ID; that leaves a denial in its log.
     Closing the iterator early removes the probe object.
     """
     seen: set[str] = set()
+    rest: Outcome = "skipped"
     try:
-        with opened(target, policy, attempts=1) as store:
-            for step in _Probe(store, target).run():
+        with outside(target, policy) if not target.is_checkable else opened(target, policy, attempts=1) as store:
+            for step in _Probe(store, target, thoroughly).run():
                 seen.add(step.id)
+                rest = "not_checkable" if step.outcome == "not_checkable" else rest
                 yield step
     except ConsoleError as error:
         step = _step("endpoint", "fail", error.message, error.remedy)
         seen.add(step.id)
         yield step
-    yield from (_step(id, "skipped", _NOT_TRIED) for id in TITLES if id not in seen)
+    why = _NOT_TRIED if rest == "skipped" else _FROM_A_CLUSTER
+    yield from (_step(id, rest, why) for id in TITLES if id not in seen)
 
 
-def _step(id: str, outcome: Outcome = "pass", cause: str = "", remedy: str = "") -> ProbeStep:
-    return ProbeStep(id, TITLES[id], outcome, cause, remedy)
+def _step(id: str, outcome: Outcome = "pass", cause: str = "", remedy: str = "", title: str = "") -> ProbeStep:
+    return ProbeStep(id, title or TITLES[id], outcome, cause, remedy)
 
 
 class _Probe:
-    def __init__(self, store: Store, target: StorageTarget) -> None:
+    def __init__(self, store: Store, target: StorageTarget, thoroughly: bool) -> None:
         self._store = store
         self._target = target
+        self._thoroughly = thoroughly
 
     def run(self) -> Iterator[ProbeStep]:
         """Steps until one fails; the caller adds what was not tried."""
         trouble = self._trouble(self._store.reach)
         yield from self._connection(trouble)
-        if trouble is None:
-            try:
-                listing: Listing | Trouble = self._store.list(self._target.folder, limit=1)
-            except StoreError as error:
-                listing = error.trouble
-            yield from self._bucket(listing)
-            if isinstance(listing, Listing) or listing.kind is Kind.DENIED:
-                yield from self._round_trip()
+        if trouble is not None:
+            return
+        if not self._target.is_checkable:
+            yield _step("sign_in", "not_checkable", _ELSEWHERE, "Ask a cluster's Velero instead.", title=ASSUME)
+            return
+        signed = self._signed_in()
+        if signed.outcome == "fail":
+            yield signed
+            return
+        yield from self._inside(signed)
+
+    def _signed_in(self) -> ProbeStep:
+        """With plain keys nothing happens yet: whether they are good shows at the listing."""
+        title = ASSUME if self._target.role_arn else ""
+        try:
+            caution = self._store.sign_in(thoroughly=self._thoroughly)
+        except StoreError as error:
+            return replace(self._failed("sign_in", error.trouble), title=title or TITLES["sign_in"])
+        if caution is None:
+            return _step("sign_in", title=title)
+        return _step("sign_in", "warning", *sentences(caution, self._target), title=title)
+
+    def _inside(self, signed: ProbeStep) -> Iterator[ProbeStep]:
+        try:
+            listing: Listing | Trouble = self._store.list(self._target.folder, limit=1)
+        except StoreError as error:
+            listing = error.trouble
+        settings = self._settings() if isinstance(listing, Listing) else None
+        yield from self._bucket(listing, signed, settings)
+        if isinstance(listing, Listing) or listing.kind is Kind.DENIED:
+            yield from self._round_trip()
+            yield _step("settings", *describe(settings, self._target.provider))
+
+    def _settings(self) -> BucketSettings | None:
+        """None when the keys may not look, or the store does not know the question."""
+        try:
+            return self._store.settings()
+        except StoreError:
+            return None
 
     def _connection(self, trouble: Trouble | None) -> Iterator[ProbeStep]:
         if trouble is not None and trouble.kind not in _TLS_KINDS:
-            yield self._failed("endpoint", trouble)
+            yield self._unreached(trouble)
             return
         yield _step("endpoint")
         if trouble is not None:
             yield self._failed("tls", trouble)
-        elif self._target.s3_url.startswith("http://"):
+        elif (self._target.s3_url or self._target.gcs_url).startswith("http://"):
             yield _step(
                 "tls",
                 "warning",
-                "The S3 URL says http, so keys and backups can be read on the way.",
+                "The address says http, so keys and backups can be read on the way.",
                 "Use https unless the network is your own.",
             )
         else:
             yield _step("tls")
 
-    def _bucket(self, listing: Listing | Trouble) -> Iterator[ProbeStep]:
+    def _unreached(self, trouble: Trouble) -> ProbeStep:
+        """A name that only a cluster's own DNS knows is no fault of the location."""
+        name = (urlsplit(self._target.s3_url).hostname or "").rstrip(".")
+        if trouble.kind is Kind.NAME_UNKNOWN and name.endswith(_INSIDE):
+            cause = f"The name {name} is known inside a cluster only, so the console cannot reach it."
+            return _step("endpoint", "not_checkable", cause, "Ask the Velero of that cluster instead.")
+        return self._failed("endpoint", trouble)
+
+    def _bucket(
+        self, listing: Listing | Trouble, signed: ProbeStep, settings: BucketSettings | None
+    ) -> Iterator[ProbeStep]:
         """What one listing says about keys, bucket, region and rights: S3 checks them in this order."""
         if isinstance(listing, Listing):
-            yield from (_step("sign_in"), _step("bucket"), self._region(listing.region), _step("list"))
+            region = listing.region or (settings.region if settings else "")
+            yield from (signed, _step("bucket"), self._region(region), _step("list"))
         elif listing.kind in _SIGN_IN_KINDS:
             yield self._failed("sign_in", listing)
         elif listing.kind is Kind.REGION:
@@ -118,10 +175,10 @@ class _Probe:
             yield _step("sign_in", "skipped", "This shows only when the region is right.")
             yield from (_step("bucket"), self._failed("region", listing))
         elif listing.kind in _BUCKET_KINDS:
-            yield from (_step("sign_in"), self._failed("bucket", self._by_host_name(listing)))
+            yield from (signed, self._failed("bucket", self._by_host_name(listing)))
         elif listing.kind is Kind.DENIED:
-            unknown = "This shows only when the keys may list."
-            yield from (_step("sign_in"), _step("bucket", "skipped", unknown), _step("region", "skipped", unknown))
+            unknown = "This shows only when listing is allowed."
+            yield from (signed, _step("bucket", "skipped", unknown), _step("region", "skipped", unknown))
             yield self._failed("list", listing)
         else:
             yield self._failed("sign_in", listing)
@@ -132,6 +189,8 @@ class _Probe:
         return Trouble(Kind.PATH_STYLE) if named and not self._target.path_style else trouble
 
     def _region(self, said: str) -> ProbeStep:
+        if self._target.provider == "gcp":
+            return _step("region", cause=f"The bucket is in {said}." if said else "Google Cloud needs none.")
         if said and said != self._target.region:
             return self._failed("region", Trouble(Kind.REGION, region=said))
         return _step("region", cause="" if said else "The store does not say its region.")
@@ -149,7 +208,9 @@ class _Probe:
             yield self._read_back(key, body)
             trouble = self._trouble(lambda: self._store.delete(key))
             written = trouble is not None
-            yield self._result("delete", trouble, f" The object {key} is left in the bucket." if trouble else "")
+            left = f" The object {key} is left in the bucket." if trouble else ""
+            step = self._result("delete", trouble, left)
+            yield replace(step, outcome="warning") if trouble and trouble.kind is Kind.LOCKED else step
         finally:
             if written:
                 with contextlib.suppress(StoreError):

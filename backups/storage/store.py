@@ -1,4 +1,4 @@
-"""What every kind of object store can do for us. Implemented by `s3.py` (and later `gcs.py`)."""
+"""What every kind of object store can do for us. Implemented by `s3.py` and `gcs.py`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
+from backups.storage.sentences import console_error
 from backups.storage.target import StorageTarget, check
-from backups.storage.trouble import StoreError, console_error
+from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.addresses import AddressPolicy
-from console.lib.errors import BadInput
 
 READ_ATTEMPTS = 2
 KEPT_FOR = 60.0  # seconds
@@ -33,6 +33,24 @@ class Listing:
     more: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class BucketSettings:
+    """What a bucket does with objects by itself. None: the store did not say.
+
+    `locked_days`: how long each new object can be neither changed nor deleted; `encryption`: the name of the key that
+    the owner of the bucket has chosen, empty for the store's own way; `region`: where the bucket is, as the store says.
+    """
+
+    versioning: bool | None = None
+    locks: bool | None = None
+    locked_days: float = 0.0
+    lock_mode: str = ""
+    held: bool = False  # every new object is held until somebody lets it go
+    kept_days: float = 0.0  # how long what was deleted can be brought back, and is paid for
+    encryption: str | None = None
+    region: str = ""
+
+
 class Body(Protocol):
     """An object's bytes; `read` gives at most `amount`, nothing at the end."""
 
@@ -48,6 +66,15 @@ class Store(Protocol):
 
     def reach(self) -> None:
         """Connect, and speak TLS where the URL says so, without signing in."""
+
+    def sign_in(self, *, thoroughly: bool = False) -> Trouble | None:
+        """Turn long-lived credentials into a session, where the kind of sign-in does that.
+
+        Something that works and should not be so comes back; it is looked for only `thoroughly`.
+        """
+
+    def settings(self) -> BucketSettings:
+        """Raises also where the keys may not look: they need not."""
 
     def list(self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "") -> Listing: ...
 
@@ -93,12 +120,32 @@ def kept(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
 
 
 def _made(target: StorageTarget, policy: AddressPolicy, attempts: int) -> Store:
-    check(target)
-    if target.provider != "aws":
-        raise BadInput(f"The provider {target.provider} cannot be reached from here.", field="provider")
+    check(target, loopback=policy.allow_loopback)
+    if not target.is_checkable:
+        raise StoreError(Trouble(Kind.NOT_FROM_HERE))
+    return _of_provider(target, policy, attempts)
+
+
+def _of_provider(target: StorageTarget, policy: AddressPolicy, attempts: int) -> Store:
+    if target.provider == "gcp":
+        from backups.storage.gcs import GcsStore
+
+        return GcsStore(target, policy, attempts=attempts)
     from backups.storage.s3 import S3Store
 
     return S3Store(target, policy, attempts=attempts)
+
+
+@contextmanager
+def outside(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
+    """As `opened`, to `reach` alone: also for a target that only a cluster can sign in to."""
+    with _told(target):
+        check(target, loopback=policy.allow_loopback)
+        store = _of_provider(target, policy, 1)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 @contextmanager

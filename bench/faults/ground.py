@@ -201,7 +201,7 @@ def _be_impatient() -> None:
 
     import backups.jobs  # noqa: F401
     from backups.reconcile import cluster, location, watching
-    from backups.storage import s3
+    from backups.storage import aws
     from console.kube.connection import connect
     from console.lib import queue as messages
     from workspaces import connections
@@ -209,7 +209,7 @@ def _be_impatient() -> None:
     quick = partial(connect, connect_timeout=QUICK, read_timeout=QUICK)
     for module in (cluster, watching, connections):
         module.connect = quick  # type: ignore[attr-defined]
-    s3.CONNECT_TIMEOUT = s3.READ_TIMEOUT = QUICK
+    aws.CONNECT_TIMEOUT = aws.READ_TIMEOUT = QUICK
     location.LOOK_EVERY, location.VERDICT_WITHIN, location.VALIDATION_STAMP = 0.01, 0.3, 0.0
     messages._send = lambda *_: None
 

@@ -1,4 +1,6 @@
-"""Two S3 servers for the same cases: moto in this process, SeaweedFS as a program that checks signatures and rights."""
+"""Stores for the same cases: moto and a Google Cloud Storage of ours in this process, and SeaweedFS, a program that
+checks signatures and rights.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from typing import Any
 
 from backups.storage import StorageTarget, probe
 from console.lib.addresses import AddressPolicy
+from tests.fakes.gcs import FakeGcs, key_file
 from tests.unit.backups.storage.answers import certificate
 
 POLICY = AddressPolicy(allow_loopback=True)
@@ -43,6 +46,35 @@ class RealStore:
     def put(self, key: str, body: bytes) -> None:
         """As whoever wrote there before us."""
         client(self.url).put_object(Bucket=BUCKET, Key=key, Body=body)
+
+
+@dataclass(frozen=True)
+class GoogleStore:
+    """As `RealStore`, of the other kind."""
+
+    fake: FakeGcs
+
+    def target(self, prefix: str, **changes: Any) -> StorageTarget:
+        made = StorageTarget(
+            provider="gcp",
+            sign_in="service-account",
+            bucket=BUCKET,
+            prefix=prefix,
+            gcs_url=self.fake.url,
+            service_account=key_file(self.fake.token_uri),
+        )
+        return replace(made, **changes)
+
+    def put(self, key: str, body: bytes) -> None:
+        """As whoever wrote there before us."""
+        self.fake.objects[key] = body
+
+
+@contextmanager
+def google() -> Iterator[GoogleStore]:
+    """Knows rights and signatures of tokens; quick."""
+    with FakeGcs() as fake:
+        yield GoogleStore(fake)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The same cases against moto and against SeaweedFS; what only a store with signatures can say, against that alone."""
+"""The same cases against every kind of store; what only a store with signatures can say, against SeaweedFS alone."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ from backups.storage import (
 )
 from console.lib.errors import Missing, NotPermitted, Refused, SignInRefused, Unreachable
 from tests.contract import realstore
-from tests.contract.realstore import NO_LIST, POLICY, READ_ONLY, RealStore
+from tests.contract.realstore import NO_LIST, POLICY, READ_ONLY, GoogleStore, RealStore
+
+AnyStore = RealStore | GoogleStore
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +46,16 @@ def seaweed_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStor
         yield store
 
 
-@pytest.fixture(params=["moto", pytest.param("seaweed", marks=pytest.mark.sandbox)])
-def store(request: pytest.FixtureRequest) -> RealStore:
+@pytest.fixture(scope="session")
+def google_store() -> Iterator[GoogleStore]:
+    with realstore.google() as store:
+        yield store
+
+
+@pytest.fixture(params=["moto", "google", pytest.param("seaweed", marks=pytest.mark.sandbox)])
+def store(request: pytest.FixtureRequest) -> AnyStore:
     """The store of this round."""
-    found: RealStore = request.getfixturevalue(f"{request.param}_store")
+    found: AnyStore = request.getfixturevalue(f"{request.param}_store")
     return found
 
 
@@ -57,7 +65,7 @@ def prefix() -> str:
     return f"case-{uuid.uuid4().hex[:8]}"
 
 
-def steps(store: RealStore, prefix: str, **changes: Any) -> dict[str, ProbeStep]:
+def steps(store: AnyStore, prefix: str, **changes: Any) -> dict[str, ProbeStep]:
     return {step.id: step for step in probe(store.target(prefix, **changes), POLICY)}
 
 
@@ -66,19 +74,19 @@ def failed(found: dict[str, ProbeStep]) -> ProbeStep:
     return only
 
 
-def test_a_good_location_passes_and_nothing_is_left(store: RealStore, prefix: str) -> None:
+def test_a_good_location_passes_and_nothing_is_left(store: AnyStore, prefix: str) -> None:
     found = steps(store, prefix)
     assert {step.outcome for id, step in found.items() if id != "tls"} == {"pass"}
     assert found["tls"].outcome == "warning"
     assert not anything_below(store.target(prefix), f"{prefix}/", POLICY)
 
 
-def test_a_bucket_that_is_not_there(store: RealStore, prefix: str) -> None:
+def test_a_bucket_that_is_not_there(store: AnyStore, prefix: str) -> None:
     found = failed(steps(store, prefix, bucket="no-such-bucket"))
     assert (found.id, found.cause) == ("bucket", "There is no bucket no-such-bucket.")
 
 
-def test_objects_are_read_within_bounds(store: RealStore, prefix: str) -> None:
+def test_objects_are_read_within_bounds(store: AnyStore, prefix: str) -> None:
     where = store.target(prefix)
     store.put(f"{prefix}/big", b"x" * 300_000)
     assert read_object(where, f"{prefix}/big", POLICY, max_bytes=300_000) == b"x" * 300_000
@@ -90,7 +98,7 @@ def test_objects_are_read_within_bounds(store: RealStore, prefix: str) -> None:
         read_object(store.target(prefix, bucket="no-such-bucket"), "k", POLICY, max_bytes=1)
 
 
-def test_logs_are_unpacked_as_they_are_read(store: RealStore, prefix: str) -> None:
+def test_logs_are_unpacked_as_they_are_read(store: AnyStore, prefix: str) -> None:
     key, text = backup_log_key(prefix, "b"), "".join(f"line {number} ☸\n" for number in range(50_000))
     store.put(key, gzip.compress(text.encode()))
     lines = open_gzip_lines(store.target(prefix), key, POLICY, max_bytes=10**7)
@@ -98,7 +106,7 @@ def test_logs_are_unpacked_as_they_are_read(store: RealStore, prefix: str) -> No
     assert sum(1 for _ in lines) == 49_999
 
 
-def test_what_velero_stored_of_a_backup(store: RealStore, prefix: str) -> None:
+def test_what_velero_stored_of_a_backup(store: AnyStore, prefix: str) -> None:
     where, raw = store.target(prefix), {"metadata": {"name": "b"}, "spec": {}, "status": {"phase": "Completed"}}
     with pytest.raises(Missing):
         fetch_backup_object(where, prefix, "b", POLICY)
@@ -125,14 +133,14 @@ VELEROS = (
 
 
 @pytest.mark.parametrize("key", VELEROS)
-def test_each_of_veleros_shapes_is_known(store: RealStore, prefix: str, key: str) -> None:
+def test_each_of_veleros_shapes_is_known(store: AnyStore, prefix: str, key: str) -> None:
     store.put(f"{prefix}/{key}", b"{}")
     found = occupied(store.target(prefix), POLICY)
     assert found is not None
     assert (found.prefix, found.relation, found.evidence) == (prefix, "on", f"{prefix}/{key}")
 
 
-def test_somebody_writes_there_already(store: RealStore, prefix: str) -> None:
+def test_somebody_writes_there_already(store: AnyStore, prefix: str) -> None:
     store.put(f"{prefix}/t/x/{VELEROS[0]}", b"{}")
     for asked, relation in (("t/x", "on"), ("t/x/deep/er", "above"), ("t/x/y", "above"), ("t", "below"), ("", "below")):
         found = occupied(store.target(f"{prefix}/{asked}"), POLICY)
@@ -142,7 +150,7 @@ def test_somebody_writes_there_already(store: RealStore, prefix: str) -> None:
     assert occupied(store.target(f"{prefix}/t/xy"), POLICY) is None
 
 
-def test_folders_that_only_sound_like_velero_do_not_count(store: RealStore, prefix: str) -> None:
+def test_folders_that_only_sound_like_velero_do_not_count(store: AnyStore, prefix: str) -> None:
     store.put(f"{prefix}/backups/2026/database.dump", b"")
     store.put(f"{prefix}/metadata/notes.txt", b"")
     store.put(f"{prefix}/backups/own/backups/b/velero-backup.json", b"{}")
@@ -153,7 +161,7 @@ def test_folders_that_only_sound_like_velero_do_not_count(store: RealStore, pref
     assert below.prefix == f"{prefix}/backups/own"
 
 
-def test_our_own_leaf_prefixes_do_not_count(store: RealStore, prefix: str) -> None:
+def test_our_own_leaf_prefixes_do_not_count(store: AnyStore, prefix: str) -> None:
     store.put(f"{prefix}/uid-1/backups/b/velero-backup.json", b"{}")
     where = store.target(prefix)
     assert occupied(where, POLICY) is not None

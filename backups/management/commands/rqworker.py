@@ -23,10 +23,11 @@ class Command(rqworker.Command):
         if len(args) != 1:
             raise CommandError("Name exactly one queue: interactive, commands or slow.")
         import backups.jobs  # noqa: F401
-        from backups.storage import s3  # what a job needs is imported and warmed up here, once, SDKs included
+        from backups.storage import gcs, s3  # what a job needs is imported and warmed up here, once, SDKs included
         from console.kube import connection
 
         s3.warm_up()
+        gcs.warm_up()
         connection.warm_up()
         warm_up_queries()
         options["serializer"] = "rq.serializers.JSONSerializer"

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from backups.storage import ProbeStep, probe, s3
+from backups.storage import ProbeStep, aws, probe
 from backups.storage.probe import TITLES
 from console.lib.addresses import AddressPolicy
+from tests.fakes import sts
 from tests.unit.backups.storage.answers import LISTING, POLICY, Answer, certificate, error, served, target
 
 
@@ -229,7 +230,7 @@ def test_a_server_that_hangs_up() -> None:
 
 
 def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(aws, "READ_TIMEOUT", 0.1)
     with silent(lambda connection: None) as url:
         found = failed(steps(url))
     assert (found.id, "did not answer in time" in found.cause) == ("endpoint", True)
@@ -272,7 +273,10 @@ def test_addresses_that_are_not_for_us(url: str) -> None:
         ({"access_key": "A\r\nHost: x"}, "key"),
         ({"secret_key": ""}, "key"),
         ({"ca_pem": "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----"}, "certificate"),
-        ({"provider": "gcp"}, "provider"),
+        ({"provider": "gcp"}, "JSON credentials"),
+        ({"sign_in": "sts-keys", "role_arn": "velero", "external_id": "x1"}, "ARN of a role"),
+        ({"sign_in": "sts-keys", "role_arn": sts.ROLE, "external_id": "x"}, "External ID"),
+        ({"sign_in": "sts-cluster", "role_arn": sts.ROLE, "external_id": "a b"}, "External ID"),
     ],
 )
 def test_what_cannot_be_right_is_said_before_anything_is_sent(changes: dict, cause: str) -> None:
@@ -295,6 +299,69 @@ def test_the_bucket_by_host_name_needs_path_style() -> None:
 
 
 def test_endless_answers_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "LARGEST_ANSWER", 100_000)
+    monkeypatch.setattr(aws, "LARGEST_ANSWER", 100_000)
     with served(listing(Answer(200, b"<x>" + b" " * 1_000_000))) as (url, _):
         assert failed(steps(url)).id == "sign_in"
+
+
+LOCK = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}</ObjectLockConfiguration>"
+RULE = "<Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Days>30</Days></DefaultRetention></Rule>"
+KMS = (
+    "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>"
+    "<KMSMasterKeyID>arn:aws:kms:eu:1:key/k</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule>"
+    "</ServerSideEncryptionConfiguration>"
+)
+VERSIONS = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+
+
+def store_with(settings: dict[str, Answer]) -> Callable[[str, str], Answer]:
+    """A store that takes every object and gives it back; `settings` by the question's name."""
+    kept: dict[str, bytes] = {}
+
+    def answer(method: str, path: str) -> Answer:
+        for name, given in settings.items():
+            if f"?{name}" in path:
+                return given
+        if "list-type=2" in path:
+            return Answer(200, LISTING.encode())
+        return Answer(200, kept.get(path, b""))
+
+    return answer
+
+
+def test_a_bucket_that_locks_and_keeps_versions_is_explained() -> None:
+    settings = {
+        "versioning": Answer(200, VERSIONS.encode()),
+        "object-lock": Answer(200, LOCK.format(rule=RULE).encode()),
+        "encryption": Answer(200, KMS.encode()),
+    }
+    with served(store_with(settings)) as (url, _):
+        told = steps(url)["settings"]
+    assert told.outcome == "warning"
+    for words in ("for 30 days, compliance mode", "expiry fail", "old versions", "arn:aws:kms:eu:1:key/k"):
+        assert words in told.cause
+    assert "without a lock" in told.remedy
+
+
+def test_a_lock_that_locks_nothing_is_no_warning() -> None:
+    settings = {"object-lock": Answer(200, LOCK.format(rule="").encode())}
+    with served(store_with(settings)) as (url, _):
+        told = steps(url)["settings"]
+    assert (told.outcome, told.cause) == ("pass", "Object lock is on, but locks nothing by itself.")
+
+
+def test_settings_that_may_not_be_seen_are_no_fault() -> None:
+    denied = {name: error(403, "AccessDenied") for name in ("versioning", "object-lock", "encryption")}
+    with served(store_with(denied)) as (url, _):
+        told = steps(url)["settings"]
+    assert (told.outcome, "s3:GetBucketVersioning" in told.cause) == ("skipped", True)
+
+
+def test_some_settings_are_enough() -> None:
+    settings = {
+        "versioning": error(501, "NotImplemented"),
+        "object-lock": error(404, "ObjectLockConfigurationNotFoundError"),
+        "encryption": error(404, "ServerSideEncryptionConfigurationNotFoundError"),
+    }
+    with served(store_with(settings)) as (url, _):
+        assert steps(url)["settings"].outcome == "pass"

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backups.storage import (
+    aws,
     backup_log_key,
     fetch_backup_object,
     fetch_pod_volume_backups,
@@ -30,7 +31,8 @@ from backups.storage import (
     s3,
     size_below,
 )
-from backups.storage.trouble import Kind, StoreError, Trouble, console_error, sentences
+from backups.storage.sentences import console_error, sentences
+from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.errors import BadInput, ConsoleError, Missing, NotPermitted, Refused, SignInRefused, Unreachable
 from tests.unit.backups.storage.answers import LISTING, POLICY, Answer, error, served, target
 
@@ -251,9 +253,9 @@ def hostile_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
             "HTTPS_PROXY": elsewhere,
         }.items():
             monkeypatch.setenv(name, value)
-        s3._session.cache_clear()  # made anew, under this environment
+        aws.sdk.cache_clear()  # made anew, under this environment
         yield reached
-        s3._session.cache_clear()
+        aws.sdk.cache_clear()
 
 
 def test_the_consoles_own_identity_is_never_used(hostile_environment: list[str]) -> None:
