@@ -208,6 +208,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
 # Where workers may connect to. Link-local and metadata addresses, and our own database and Redis, are always refused.
 OUTBOUND_ALLOW_LOOPBACK = env.bool("OUTBOUND_ALLOW_LOOPBACK", default=False)
 OUTBOUND_ALLOW = env.list("OUTBOUND_ALLOW", default=[])
+# Stand-ins of the sandbox for the clouds' own addresses, on loopback alone and only where that is allowed. The first is
+# the AWS SDKs' own name, which Velero's plugin obeys too.
+AWS_ENDPOINT_URL_STS = env.str("AWS_ENDPOINT_URL_STS", default="")
+GCS_ENDPOINT_URL = env.str("GCS_ENDPOINT_URL", default="")
 
 SANDBOX_STATE = VAR / "sandbox" / "state.json"
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

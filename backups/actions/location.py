@@ -10,14 +10,23 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import User
 from accounts.permissions import Verb, require
-from backups.models import BackupLocation, CheckState, LocationCheck, LocationState
+from backups.models import BackupLocation, CheckState, LocationCheck, LocationState, SignIn
 from console.lib.certificates import read_bundle
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
 from workspaces.models import Project
 
-FIELDS = ("provider", "bucket", "prefix", "region", "s3_url", "path_style", "ca_certificate", "credentials")
+FIELDS = (
+    *("provider", "bucket", "prefix", "region", "s3_url", "path_style", "ca_certificate"),
+    *("sign_in", "role_arn", "external_id", "credentials"),
+)
+NEEDED = {
+    SignIn.KEYS: {"access_key": "access key", "secret_key": "secret key"},
+    SignIn.STS_KEYS: {"access_key": "access key", "secret_key": "secret key"},
+    SignIn.STS_CLUSTER: {},
+    SignIn.SERVICE_ACCOUNT: {"service_account": "JSON key"},
+}
 
 
 @transaction.atomic
@@ -83,7 +92,7 @@ def _refuse_hopeless(draft: dict[str, Any]) -> None:
     if not draft.get("bucket"):
         raise BadInput("Name the bucket; it must exist already.", field="bucket")
     credentials = draft.get("credentials") or {}
-    for key, label in (("access_key", "access key"), ("secret_key", "secret key")):
+    for key, label in NEEDED[SignIn(draft.get("sign_in", SignIn.KEYS))].items():
         if not credentials.get(key):
             raise BadInput(f"The {label} is missing.", field=key)
     if draft.get("ca_certificate"):

@@ -21,17 +21,19 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.permissions import Verb, require
-from backups.actions.location import create_location, request_check, request_recheck
-from backups.models import BackupLocation, CheckState, LocationCheck, Provider
+from backups.actions.location import NEEDED, create_location, request_check, request_recheck
+from backups.models import BackupLocation, CheckState, LocationCheck, Provider, SignIn
 from backups.reconcile.location_draft import LIVES
 from backups.storage.probe import TITLES
 from backups.storage.target import StorageTarget
 from backups.storage.target import check as refuse_hopeless
+from console.lib import outbound
 from console.lib.errors import BadInput, NotVisible
 from console.lib.rows import save_new
 from workspaces.models import Project
 
 UNOCCUPIED = "unoccupied"
+ROLE = ("role_arn", "external_id")
 _BEFORE_SAVED = {UNOCCUPIED: "Nobody else's backups are here"}
 
 
@@ -44,7 +46,7 @@ def validate(
     Raises BadInput for what cannot be right, before anything is sent anywhere.
     """
     fields = _fields(typed)
-    refuse_hopeless(_target(fields))
+    refuse_hopeless(_target(fields), loopback=outbound.policy().allow_loopback)
     _refuse_taken_name(project, typed["name"])
     _refuse_taken_place(project, fields)
     draft = {**fields, "typed": dict(typed), "effort": _effort(earlier)}
@@ -181,13 +183,26 @@ def _same_and_running(by: User, project: Project, draft: dict[str, Any]) -> Loca
 
 def _fields(typed: Mapping[str, Any]) -> dict[str, Any]:
     """BackupLocation's fields. AWS and S3-compatible stores are one provider to Velero."""
-    fields = {name: typed[name] for name in ("bucket", "prefix", "region", "s3_url", "path_style")}
-    credentials = {"access_key": typed["access_key"], "secret_key": typed["secret_key"]}
-    return fields | {"provider": Provider.AWS.value, "ca_certificate": typed["certificate"], "credentials": credentials}
+    sign_in = SignIn(typed["sign_in"])
+    credentials = {name: typed[name] for name in NEEDED[sign_in]}
+    if sign_in == SignIn.SERVICE_ACCOUNT:
+        return _of_google(typed) | {"sign_in": sign_in.value, "credentials": credentials}
+    names = ("bucket", "prefix", "region", "s3_url", "path_style", *(ROLE if sign_in.takes_role else ()))
+    fields = dict.fromkeys(ROLE, "") | {name: typed[name] for name in names}
+    known = {"provider": Provider.AWS.value, "ca_certificate": typed["certificate"]}
+    return fields | known | {"sign_in": sign_in.value, "credentials": credentials}
+
+
+def _of_google(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the other cards' fields nothing is left."""
+    place = {name: typed[name] for name in ("bucket", "prefix")}
+    blank = dict.fromkeys(("region", "s3_url", "ca_certificate", *ROLE), "")
+    return place | blank | {"path_style": False, "provider": Provider.GCP.value}
 
 
 def _target(fields: Mapping[str, Any]) -> StorageTarget:
-    plain = {name: fields[name] for name in ("bucket", "prefix", "region", "s3_url", "path_style")}
+    names = ("provider", "sign_in", "bucket", "prefix", "region", "s3_url", "path_style", *ROLE)
+    plain = {name: fields[name] for name in names}
     return StorageTarget(**plain, ca_pem=fields["ca_certificate"] or None, **fields["credentials"])
 
 

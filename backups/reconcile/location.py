@@ -13,21 +13,21 @@ from typing import Any
 from django.utils import timezone
 
 from backups import storage
-from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation
+from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation, SignIn
 from backups.reconcile.readoption import readopt_locations
 from backups.velero import names
 from backups.velero.explain import explain
 from backups.velero.location import (
     LocationReport,
     LocationRequest,
-    aws_config,
     ensure_location,
     get_location,
     location_manifest,
     read_location,
     revalidate_location,
 )
-from backups.velero.secret import aws_credentials_file, ensure_secret, keep_out_of_backups, secret_manifest
+from backups.velero.secret import CLOUD, ensure_secret, keep_out_of_backups, secret_manifest
+from backups.velero.sign_in import SignedIn
 from console.kube.connection import Connection
 from console.lib import outbound
 from console.lib.errors import ConsoleError, Missing, Refused, TryLater
@@ -35,7 +35,20 @@ from workspaces.models import Cluster, Overtaken
 
 VERDICT_WITHIN = 1.5  # seconds; measured 0.25 to 2 s on a busy machine. A worker that waits serves nobody else
 LOOK_EVERY = 0.2
+STORED = (
+    *("provider", "bucket", "prefix", "region", "s3_url", "path_style", "ca_certificate"),
+    *("sign_in", "role_arn", "external_id", "credentials"),
+)
 VALIDATION_STAMP = 1.1
+
+
+# Why a check did not pass, the worse first.
+_NOT_PASSED = {"fail": CheckState.FAILED, "not_checkable": CheckState.NOT_CHECKABLE}
+_HEALTH = {
+    CheckState.COMPLETED: LocationState.AVAILABLE,
+    CheckState.FAILED: LocationState.UNAVAILABLE,
+    CheckState.NOT_CHECKABLE: LocationState.UNKNOWN,
+}
 
 
 def check(check: LocationCheck) -> None:
@@ -46,7 +59,8 @@ def check(check: LocationCheck) -> None:
         for step in _steps(check, target_of(fields)):
             steps.append(step)
             check.write(steps=steps)
-        _finish(check, next((step for step in steps if step["outcome"] == "fail"), None))
+        short = (step for outcome in _NOT_PASSED for step in steps if step["outcome"] == outcome)
+        _finish(check, next(short, None))
     except Overtaken:
         return
     except ConsoleError as error:
@@ -57,7 +71,7 @@ def check(check: LocationCheck) -> None:
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:
     """Whether the place is free is asked before anything is written: a folder of ours would make the Velero that
     writes there go Unavailable."""
-    for step in storage.probe(target, outbound.policy()):
+    for step in storage.probe(target, outbound.policy(), thoroughly=not check.location):
         yield asdict(step)
         if step.id == "list" and not check.location:  # what is saved is ours already
             free = _unoccupied(target, may_list=step.outcome == "pass")
@@ -85,17 +99,17 @@ def _unoccupied(target: storage.StorageTarget, *, may_list: bool) -> dict[str, A
 
 def _finish(check: LocationCheck, failed: dict[str, Any] | None) -> None:
     sentence = f"{failed['cause']} {failed['remedy']}".strip() if failed else ""
-    check.write(state=CheckState.FAILED if failed else CheckState.COMPLETED, message=sentence)
+    end = _NOT_PASSED[failed.get("outcome", "fail")] if failed else CheckState.COMPLETED
+    check.write(state=end, message=sentence)
     if check.location:
-        state = LocationState.UNAVAILABLE if failed else LocationState.AVAILABLE
+        state = _HEALTH[end]
         BackupLocation.objects.filter(pk=check.location.pk).update(
             state=state, state_reason=sentence, checked_at=timezone.now()
         )
 
 
 def _fields(location: BackupLocation | None) -> dict[str, Any]:
-    names = ("provider", "bucket", "prefix", "region", "s3_url", "path_style", "ca_certificate", "credentials")
-    return {name: getattr(location, name) for name in names}
+    return {name: getattr(location, name) for name in STORED}
 
 
 def target_of(fields: dict[str, Any], *, prefix: str = "") -> storage.StorageTarget:
@@ -104,12 +118,16 @@ def target_of(fields: dict[str, Any], *, prefix: str = "") -> storage.StorageTar
         provider=fields.get("provider", "aws"),
         bucket=fields["bucket"],
         prefix=prefix or fields["prefix"],
-        region=fields.get("region") or "us-east-1",
+        region=fields.get("region", "us-east-1"),
         s3_url=fields.get("s3_url", ""),
         path_style=bool(fields.get("path_style")),
         ca_pem=fields.get("ca_certificate", ""),
-        access_key=fields["credentials"]["access_key"],
-        secret_key=fields["credentials"]["secret_key"],
+        sign_in=fields.get("sign_in", SignIn.KEYS),
+        role_arn=fields.get("role_arn", ""),
+        external_id=fields.get("external_id", ""),
+        sts_url=outbound.sts_url(),
+        gcs_url=outbound.gcs_url(),
+        **fields["credentials"],
     )
 
 
@@ -171,12 +189,17 @@ def _put(connection: Connection, placed: PlacedLocation) -> None:
         names.CLUSTER: str(placed.cluster_id),
         names.PROJECT: str(location.project_id),
     }
-    keys = aws_credentials_file(region=location.region, **location.credentials)
-    secret = secret_manifest(placed.object_name, namespace, {"cloud": keys}, labels)
+    keys = _signed_in(location).secret_text()
+    secret = secret_manifest(placed.object_name, namespace, {CLOUD: keys}, labels)
     ensure_secret(connection, secret)
     ensure_location(connection, location_manifest(_request(placed, labels)))
     _guard_repository_password(connection, namespace)
     PlacedLocation.objects.filter(pk=placed.pk).update(credentials_version=location.credentials_version)
+
+
+def _signed_in(location: BackupLocation) -> SignedIn:
+    names = ("provider", "sign_in", "credentials", "region", "role_arn", "external_id", "s3_url", "path_style")
+    return SignedIn(**{name: getattr(location, name) for name in names}, gcs_url=outbound.gcs_url())
 
 
 def _guard_repository_password(connection: Connection, namespace: str) -> None:
@@ -194,7 +217,8 @@ def _request(placed: PlacedLocation, labels: dict[str, str]) -> LocationRequest:
         namespace=placed.cluster.velero_namespace,
         bucket=location.bucket,
         prefix=placed.prefix,
-        config=aws_config(region=location.region, s3_url=location.s3_url, path_style=location.path_style),
+        provider=location.provider,
+        config=_signed_in(location).config(),
         ca_pem=location.ca_certificate or None,
         secret_name=placed.object_name,
         access_mode="ReadWrite" if placed.access == Access.READ_WRITE else "ReadOnly",

@@ -91,6 +91,11 @@ def aws_config(region: str, s3_url: str = "", path_style: bool = False) -> dict[
     return config
 
 
+def gcp_config(endpoint: str = "") -> dict[str, str]:
+    """The location's `config` for the GCP plugin (object_store.go:38-44). `endpoint`: the sandbox's stand-in."""
+    return {"storeEndpoint": endpoint} if endpoint else {}
+
+
 def _s3_url(text: str) -> str:
     # The file-system uploader takes host and port only and drops a path without a word (unified_repo.go:589).
     parts = urlsplit(text)

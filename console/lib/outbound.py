@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -21,6 +21,25 @@ def policy() -> AddressPolicy:
         allowed=tuple(ip_network(network) for network in settings.OUTBOUND_ALLOW),
         refused_endpoints=frozenset(_own_services()),
     )
+
+
+def sts_url() -> str:
+    """Where roles are assumed instead of at AWS's own STS; empty almost always."""
+    return _stand_in(settings.AWS_ENDPOINT_URL_STS)
+
+
+def gcs_url() -> str:
+    """What stands in for Google Cloud Storage; empty almost always."""
+    return _stand_in(settings.GCS_ENDPOINT_URL)
+
+
+def _stand_in(url: str) -> str:
+    """`url` if it leads to this machine and the sandbox is allowed to: elsewhere it would be shown real credentials."""
+    try:
+        is_here = ip_address(urlsplit(url).hostname or "").is_loopback
+    except ValueError:
+        return ""
+    return url if is_here and settings.OUTBOUND_ALLOW_LOOPBACK else ""
 
 
 def _own_services() -> list[tuple[str, int]]:

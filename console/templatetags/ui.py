@@ -89,7 +89,7 @@ OUTCOMES = {
     "warn": "warned", "warned": "warned", "warning": "warned",
     "run": "running", "running": "running",
     "skip": "skipped", "skipped": "skipped",
-    "not_checkable": "skipped",
+    "not_checkable": "not_checkable",
 }  # fmt: skip
 
 

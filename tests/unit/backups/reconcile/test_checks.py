@@ -218,8 +218,9 @@ class TestLocation:
         steps = [Step("endpoint", "Reach", "pass"), Step("list", "List", "pass"), Step("write", "Write", "pass")]
         found: dict[str, Any] = {"steps": steps, "occupied": None, "targets": []}
 
-        def run(target: storage.StorageTarget, _: object) -> Iterator[Step]:
+        def run(target: storage.StorageTarget, _: object, *, thoroughly: bool) -> Iterator[Step]:
             found["targets"].append(target)
+            found["thoroughly"] = thoroughly
             for step in found["steps"]:
                 if isinstance(step, Exception):
                     raise step
@@ -247,6 +248,7 @@ class TestLocation:
             True,
         )
         assert target.secret_key == "planted"
+        assert probe["thoroughly"]
 
     def test_it_fails(self, project: Project, probe: dict[str, Any]) -> None:
         probe["steps"] = [
@@ -318,6 +320,32 @@ class TestLocation:
             assert saved.checked_at is not None
         assert probe["targets"][0].secret_key == "planted-storage-secret"
         assert "unoccupied" not in outcomes(fresh(row))
+        assert not probe["thoroughly"]
+
+    def test_what_only_a_cluster_can_try_is_neither_good_nor_bad(
+        self, store: BackupLocation, probe: dict[str, Any]
+    ) -> None:
+        probe["steps"] = [Step("a", "A", "not_checkable", "Only a cluster.", "Ask one."), Step("b", "B", "warning")]
+        row = LocationCheck.objects.create(project=store.project, location=store)
+        locations.check(claim(row))
+        assert (fresh(row).state, fresh(row).message) == (CheckState.NOT_CHECKABLE, "Only a cluster. Ask one.")
+        assert BackupLocation.objects.get().state == "unknown"
+        probe["steps"].append(Step("c", "C", "fail", "Worse."))
+        row = LocationCheck.objects.create(project=store.project, location=store)
+        locations.check(claim(row))
+        assert (fresh(row).state, fresh(row).message) == (CheckState.FAILED, "Worse.")
+
+    def test_every_sign_in_reaches_the_gateway(self, project: Project, probe: dict[str, Any], settings: Any) -> None:
+        settings.AWS_ENDPOINT_URL_STS, settings.GCS_ENDPOINT_URL = "http://127.0.0.1:1", "http://127.0.0.1:2"
+        settings.OUTBOUND_ALLOW_LOOPBACK = True
+        role = {"sign_in": "sts-keys", "role_arn": "arn", "external_id": "x"}
+        self.draft(project, **role)
+        (target,) = probe["targets"]
+        assert (target.sign_in, target.role_arn, target.external_id) == ("sts-keys", "arn", "x")
+        assert target.sts_url == "http://127.0.0.1:1"
+        key = {"service_account": "{}"}
+        self.draft(project, provider="gcp", sign_in="service-account", region="", credentials=key)
+        assert (probe["targets"][1].service_account, probe["targets"][1].gcs_url) == ("{}", "http://127.0.0.1:2")
 
     @pytest.mark.parametrize("step", [Missing("gone"), Step("a", "A", "pass"), Step("a", "A", "fail", "No.")])
     def test_an_overtaken_one_says_nothing(self, store: BackupLocation, probe: dict[str, Any], step: object) -> None:
