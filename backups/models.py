@@ -109,6 +109,13 @@ class BackupLocation(models.Model):
         return self.name
 
     @property
+    def store(self) -> str:
+        """What people call this kind of store."""
+        if self.provider == Provider.GCP:
+            return "Google Cloud"
+        return "S3-compatible" if self.s3_url else "AWS S3"
+
+    @property
     def is_checkable(self) -> bool:
         """Whether the console can sign in itself: not with an identity that only a cluster has."""
         return self.sign_in != SignIn.STS_CLUSTER

@@ -24,6 +24,7 @@ from accounts.permissions import Verb, require
 from backups.actions.location import NEEDED, create_location, request_check, request_recheck
 from backups.models import BackupLocation, CheckState, LocationCheck, Provider, SignIn
 from backups.reconcile.location_draft import LIVES
+from backups.storage import service_account
 from backups.storage.probe import TITLES
 from backups.storage.target import StorageTarget
 from backups.storage.target import check as refuse_hopeless
@@ -122,6 +123,14 @@ def typed_in(check: LocationCheck | None) -> dict[str, Any]:
     return dict(check.draft.get("typed", {})) if check and check.draft else {}
 
 
+def service_account_email(typed: Mapping[str, Any]) -> str:
+    """Whose key was typed, which is no secret; empty when none was, or something else."""
+    try:
+        return service_account.read(typed.get("service_account", ""), loopback=True).email
+    except BadInput:
+        return ""
+
+
 def was_tried(check: LocationCheck) -> bool:
     """Whether anything was sent: not so for a form that was only kept."""
     return check.draft is None or "bucket" in check.draft
@@ -183,14 +192,29 @@ def _same_and_running(by: User, project: Project, draft: dict[str, Any]) -> Loca
 
 def _fields(typed: Mapping[str, Any]) -> dict[str, Any]:
     """BackupLocation's fields. AWS and S3-compatible stores are one provider to Velero."""
-    sign_in = SignIn(typed["sign_in"])
+    sign_in = sign_in_of(typed)
     credentials = {name: typed[name] for name in NEEDED[sign_in]}
     if sign_in == SignIn.SERVICE_ACCOUNT:
+        credentials = {"service_account": _known_part(typed["service_account"])}
         return _of_google(typed) | {"sign_in": sign_in.value, "credentials": credentials}
     names = ("bucket", "prefix", "region", "s3_url", "path_style", *(ROLE if sign_in.takes_role else ()))
     fields = dict.fromkeys(ROLE, "") | {name: typed[name] for name in names}
     known = {"provider": Provider.AWS.value, "ca_certificate": typed["certificate"]}
     return fields | known | {"sign_in": sign_in.value, "credentials": credentials}
+
+
+def sign_in_of(typed: Mapping[str, Any]) -> SignIn:
+    """The choice belongs to AWS's card; the others leave none. Forms from before there was a choice have keys."""
+    by_provider = {"gcp": SignIn.SERVICE_ACCOUNT, "s3": SignIn.KEYS}
+    return by_provider.get(typed.get("provider", "")) or SignIn(typed.get("sign_in") or SignIn.KEYS)
+
+
+def _known_part(text: str) -> str:
+    """The key file without what nobody knows; as it is while it is no key file."""
+    try:
+        return service_account.read(text, loopback=True).text
+    except BadInput:
+        return text
 
 
 def _of_google(typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 
 from backups import configuration
-from backups.models import BackupLocation
+from backups.actions.location import NEEDED
+from backups.actions.location_draft import sign_in_of
+from backups.forms.location_widgets import (
+    AWS,
+    GCP,
+    PLAIN,
+    S3,
+    CertificateArea,
+    ProviderCards,
+    RegionField,
+    SignInCards,
+    SignInField,
+    WriteOnlyArea,
+    WriteOnlyInput,
+    WriteOnlyPassword,
+)
+from backups.models import BackupLocation, SignIn
 from console.lib.certificates import LARGEST_BUNDLE, read_bundle
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
 
-AWS, S3 = "aws", "s3"
 WITHOUT_REGIONS = "us-east-1"  # what stores that know no regions answer to
-SECRETS = ("access_key", "secret_key")
+SECRETS = ("access_key", "secret_key", "service_account")
+LARGEST_KEY_FILE = 32 * 1024
+UPLOADS = {"certificate_file": "certificate", "service_account_file": "service_account"}
 CONFIGURATION = ("region", "path_style", "s3_url")
-PLAIN = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
-
-
-class ProviderCards(forms.RadioSelect):
-    descriptions = {
-        AWS: "Amazon's own object storage.",
-        S3: "MinIO, Ceph, SeaweedFS or another store that speaks S3, at an address of your own.",
-    }
-
-
-class WriteOnlyInput(forms.TextInput):
-    """Takes a value and never shows one."""
-
-    def format_value(self, value: Any) -> None:
-        return None
-
-
-class WriteOnlyPassword(forms.PasswordInput):
-    """PasswordInput shows no value unless it is told to; nobody can tell this one."""
-
-    def format_value(self, value: Any) -> None:
-        return None
-
-
-class RegionField(forms.CharField):
-    """Shown as required. Whether it is depends on the provider and on the configuration line, so `clean()` decides."""
-
-    def validate(self, value: Any) -> None:
-        return None
-
-
-class CertificateArea(forms.Textarea):
-    """Certificates are public and shown again. A key that was pasted among them is not."""
-
-    def format_value(self, value: Any) -> str | None:
-        return "" if "PRIVATE KEY" in (value or "") else value
 
 
 class LocationForm(forms.Form):
@@ -62,7 +44,10 @@ class LocationForm(forms.Form):
     """
 
     provider = forms.ChoiceField(
-        label="Provider", choices=[(AWS, "AWS S3"), (S3, "S3-compatible (MinIO)")], initial=AWS, widget=ProviderCards
+        label="Provider",
+        choices=[(AWS, "AWS S3"), (S3, "S3-compatible (MinIO)"), (GCP, "Google Cloud")],
+        initial=AWS,
+        widget=ProviderCards,
     )
     name = forms.CharField(
         label="Location Name",
@@ -109,6 +94,37 @@ class LocationForm(forms.Form):
         help_text="region=…,s3ForcePathStyle=true|false,s3Url=…",
         widget=forms.TextInput(PLAIN | {"class": "mono"}),
     )
+    sign_in = SignInField(
+        label="Sign in with",
+        choices=[
+            (SignIn.KEYS.value, "Credentials"),
+            (SignIn.STS_CLUSTER.value, "STS, by the cluster's own AWS identity"),
+            (SignIn.STS_KEYS.value, "STS, with keys of a cloud account"),
+        ],
+        initial=SignIn.KEYS.value,
+        widget=SignInCards,
+    )
+    role_arn = forms.CharField(
+        required=False,
+        label="Role ARN",
+        max_length=BackupLocation._meta.get_field("role_arn").max_length,
+        help_text="The role that may use the bucket.",
+        widget=forms.TextInput(PLAIN | {"class": "mono", "placeholder": "arn:aws:iam::111122223333:role/velero"}),
+    )
+    external_id = forms.CharField(
+        required=False,
+        label="External ID",
+        max_length=BackupLocation._meta.get_field("external_id").max_length,
+        help_text="Made up for this location; the role's trust policy must require it. You may write another one.",
+        widget=forms.TextInput(PLAIN | {"class": "mono"}),
+    )
+    account = forms.CharField(
+        required=False,
+        label="AWS account ID",
+        max_length=20,
+        help_text="Of whoever assumes the role: the clusters', or that of the keys. Only for the policy shown here.",
+        widget=forms.TextInput(PLAIN | {"class": "mono", "inputmode": "numeric", "placeholder": "111122223333"}),
+    )
     access_key = forms.CharField(
         required=False, label="Access key", max_length=2048, widget=WriteOnlyInput(PLAIN | {"class": "mono"})
     )
@@ -117,6 +133,18 @@ class LocationForm(forms.Form):
         label="Secret key",
         max_length=2048,
         widget=WriteOnlyPassword(PLAIN | {"class": "mono", "autocomplete": "new-password"}),
+    )
+    service_account = forms.CharField(
+        required=False,
+        label="JSON Credentials",
+        max_length=LARGEST_KEY_FILE,
+        help_text="The key file of a service account, as Google gave it to you.",
+        widget=WriteOnlyArea(PLAIN | {"class": "mono", "rows": 5, "placeholder": '{ "type": "service_account", … }'}),
+    )
+    service_account_file = forms.FileField(
+        required=False,
+        label="Or upload the JSON key file",
+        widget=forms.FileInput({"accept": ".json,application/json"}),
     )
     prefix = forms.CharField(  # type: ignore[assignment]  # Form.prefix is another thing: Django keeps fields apart
         required=False,
@@ -129,7 +157,8 @@ class LocationForm(forms.Form):
     def __init__(self, *args: Any, default_prefix: str, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         self.kept = dict(kept or {})
         self.default_prefix = default_prefix
-        kwargs["initial"] = {"prefix": default_prefix} | dict(kwargs.get("initial") or {}) | self.kept
+        proposed = {"prefix": default_prefix, "external_id": f"drydock-{secrets.token_hex(10)}"}
+        kwargs["initial"] = proposed | dict(kwargs.get("initial") or {}) | self.kept
         super().__init__(*args, **kwargs)
 
     def clean_s3_url(self) -> str:
@@ -138,8 +167,22 @@ class LocationForm(forms.Form):
     def clean_prefix(self) -> str:
         return str(self.cleaned_data["prefix"]).strip("/") or self.default_prefix
 
+    def clean_account(self) -> str:
+        """As people copy it: with or without the hyphens between the groups."""
+        account = str(self.cleaned_data["account"]).replace("-", "").replace(" ", "")
+        if account and not (account.isascii() and account.isdigit() and len(account) == 12):
+            raise forms.ValidationError("An AWS account ID has 12 digits.")
+        return account
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
+        if cleaned.get("provider") != GCP:
+            self._clean_aws(cleaned)
+        self._clean_service_account(cleaned)
+        self._clean_secrets(cleaned)
+        return cleaned
+
+    def _clean_aws(self, cleaned: dict[str, Any]) -> None:
         try:
             self._clean_configuration(cleaned)
         except BadInput as error:
@@ -147,8 +190,6 @@ class LocationForm(forms.Form):
         if cleaned.get("provider") == S3:
             self._clean_store_of_ones_own(cleaned)
         self._clean_certificate(cleaned)
-        self._clean_secrets(cleaned)
-        return cleaned
 
     def _clean_configuration(self, cleaned: dict[str, Any]) -> None:
         """Line and fields in step. The one that was changed counts; where both were and differ, the person decides."""
@@ -186,16 +227,23 @@ class LocationForm(forms.Form):
         except BadInput as error:
             add_error(self, error)
 
+    def _clean_service_account(self, cleaned: dict[str, Any]) -> None:
+        """An uploaded file replaces what is in the text field. What is in it is judged when it is to be tried."""
+        upload = cleaned.get("service_account_file")
+        if upload:
+            cleaned["service_account"] = upload.read(LARGEST_KEY_FILE).decode("utf-8-sig", errors="replace")
+
     def _clean_secrets(self, cleaned: dict[str, Any]) -> None:
-        """Blank means the one that was typed before."""
+        """Blank means the one that was typed before. Only those of the chosen way to sign in are needed."""
+        needed = NEEDED[sign_in_of(cleaned)]
         for name in SECRETS:
             cleaned[name] = cleaned.get(name) or self.kept.get(name, "")
-            if not cleaned[name] and name not in self.errors:
-                self.add_error(name, f"The {self.fields[name].label.lower()} is missing.")  # type: ignore[union-attr]
+            if name in needed and not cleaned[name] and name not in self.errors:
+                self.add_error(name, f"The {needed[name]} is missing.")
 
     def typed(self) -> dict[str, Any]:
         """The form as it stands, to be kept: cleaned where that could be done, else as it was typed. Holds secrets."""
-        raw = {name: self[name].value() for name in self.fields if name != "certificate_file"}
+        raw = {name: self[name].value() for name in self.fields if name not in UPLOADS}
         raw |= {name: raw[name] or self.kept.get(name, "") for name in SECRETS}
         raw |= {name: value for name, value in self.cleaned_data.items() if name in raw and name not in self.errors}
         if "PRIVATE KEY" in raw["certificate"]:

@@ -22,7 +22,7 @@ TOKEN_URIS = (
     "https://accounts.google.com/o/oauth2/token",
     "https://www.googleapis.com/oauth2/v4/token",
 )
-LARGEST = 32 * 1024
+LARGEST = 32 * 1024  # characters
 _NEEDED = ("project_id", "private_key_id", "private_key", "client_email", "token_uri")
 _KNOWN = ("type", *_NEEDED, "client_id", "auth_uri", "auth_provider_x509_cert_url", "client_x509_cert_url")
 _MAKE_ONE = "Make a JSON key of a service account (IAM & Admin > Service Accounts > Keys) and use that file."

@@ -20,10 +20,10 @@ from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404, held_in, visible
 from backups.actions import location_draft as drafts
 from backups.actions.location import default_prefix
-from backups.forms.location import LocationForm
+from backups.forms.location import SECRETS, LocationForm
 from backups.models import Access, BackupLocation, LocationCheck, PlacedLocation
 from backups.views.lists import PAGE
-from backups.views.location_help import Help
+from backups.views.location_help import SHOWN, Help
 from console.lib.certificates import CertificateFacts, read_bundle
 from console.lib.errors import BadInput
 from console.lib.live import page_response
@@ -57,7 +57,7 @@ def location_list(request: AuthenticatedHttpRequest, project: uuid.UUID) -> Http
 
 
 @require_http_methods(["GET", "POST"])
-@sensitive_post_parameters("access_key", "secret_key")
+@sensitive_post_parameters("access_key", "secret_key", "service_account")
 def location_create(
     request: AuthenticatedHttpRequest, project: uuid.UUID, draft: uuid.UUID | None = None
 ) -> HttpResponse:
@@ -203,9 +203,9 @@ def _form_context(project: Project, form: LocationForm, check: LocationCheck | N
         "form": form,
         "check": tried,
         "steps": steps,
-        "access_key_set": bool(kept.get("access_key")),
-        "secret_key_set": bool(kept.get("secret_key")),
-        "help": Help.of({name: form[name].value() for name in ("bucket", "region", "s3_url", "prefix")}),
+        "is_set": {name: bool(kept.get(name)) for name in SECRETS},
+        "service_account_email": drafts.service_account_email(kept),
+        "help": Help.of({name: form[name].value() for name in SHOWN}, drafts.service_account_email(kept)),
         "draft_url": address,
         "unfinished": None,
     }

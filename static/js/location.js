@@ -35,16 +35,50 @@ function preset() {
 // Values in the help. The policy is JSON, the commands are for a shell: each is quoted for its place.
 const shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`);
 
-function showHelp() {
-  const [bucket, prefix, region, url] = ["bucket", "prefix", "region", "s3_url"].map((name) => field(name).value.trim());
-  const texts = {
-    bucket: JSON.stringify(bucket || "BUCKET").slice(1, -1),
-    folder: shell(`${bucket || "BUCKET"}/${prefix.replace(/^\/+|\/+$/g, "")}/`),
+const json = (text) => JSON.stringify(text).slice(1, -1);
+const typed = (name) => field(name).value.trim();
+
+function partition(role, region) {
+  const said = /^arn:(aws|aws-cn|aws-us-gov):/.exec(role)?.[1];
+  return said ?? (region.startsWith("cn-") ? "aws-cn" : region.startsWith("us-gov-") ? "aws-us-gov" : "aws");
+}
+
+// The service account's address is in the key file; once it is sent, the page itself says it (data-email).
+function serviceAccount() {
+  try {
+    return JSON.parse(typed("service_account")).client_email || form.dataset.email;
+  } catch {
+    return form.dataset.email;
+  }
+}
+
+function texts() {
+  const [bucket, url, region] = [typed("bucket") || "BUCKET", typed("s3_url"), typed("region")];
+  const folder = `${bucket}/${typed("prefix").replace(/^\/+|\/+$/g, "")}/`;
+  const [role, externalId] = [typed("role_arn") || "ROLE-ARN", typed("external_id") || "EXTERNAL-ID"];
+  const email = serviceAccount() || "SERVICE-ACCOUNT-EMAIL";
+  return {
+    bucket: json(bucket),
+    folder: shell(folder),
+    gs_folder: shell(`gs://${folder}`),
+    gs_bucket: shell(`gs://${bucket}`),
     region: shell(region || "REGION"),
     endpoint: url && ` \\\n  --endpoint-url ${shell(url)}`,
     alias_url: shell(url || "https://s3.amazonaws.com"),
+    role: shell(role),
+    role_json: json(role),
+    external_id: shell(externalId),
+    external_id_json: json(externalId),
+    account: json(typed("account").replace(/[-\s]/g, "") || "ACCOUNT-ID"),
+    partition: partition(role, region),
+    member: shell(`serviceAccount:${email}`),
+    email: shell(email),
   };
-  for (const place of document.querySelectorAll("[data-fill]")) place.textContent = texts[place.dataset.fill];
+}
+
+function showHelp() {
+  const shown = texts();
+  for (const place of document.querySelectorAll("[data-fill]")) place.textContent = shown[place.dataset.fill];
 }
 
 // What was validated is what is saved; the name alone may change afterwards.
@@ -59,7 +93,7 @@ form.addEventListener("input", ({ target }) => {
   if (["region", "s3_url", "path_style"].includes(target.name)) writeLine();
   if (["region", "s3_url", "path_style", "configuration"].includes(target.name)) touched = true;
   if (target.name === "provider") preset();
-  if (target.name !== "name") edited = true;
+  if (!["name", "account"].includes(target.name)) edited = true;
   showHelp();
   showEdited();
 });
@@ -73,7 +107,7 @@ form.addEventListener("change", ({ target }) => {
 
 async function keep() {
   const data = new FormData(form);
-  data.delete("certificate_file");
+  for (const file of ["certificate_file", "service_account_file"]) data.delete(file);
   data.set("do", "keep");
   const token = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1]; // signing in elsewhere changes it
   if (token) data.set("csrfmiddlewaretoken", token);
