@@ -56,10 +56,7 @@ class GcsStore:
             adapter = _GuardedAdapter(policy, target.ca_pem or "")
             self._plain = _guarded(_PlainSession(), adapter)
             self._credentials = _credentials(key)
-            self._http = _guarded(
-                _SignedSession(self._credentials, auth_request=TokenRequest(self._plain), max_refresh_attempts=1),
-                adapter,
-            )
+            self._http = _guarded(_signed_session(self._credentials, self._plain), adapter)
             self._client = Client(
                 project=key.project,
                 credentials=self._credentials,
@@ -196,7 +193,7 @@ class _GuardedAdapter(HTTPAdapter):
         conn.cert_reqs = "CERT_REQUIRED"
         conn.ca_certs = None
 
-    def send(self, request: Any, stream: bool = False, **kwargs: Any) -> Any:
+    def send(self, request: Any, stream: bool = False, **kwargs: Any) -> Any:  # type: ignore[override]
         """As the base; what is not streamed, and every refusal, is read here within bounds."""
         kwargs |= {"timeout": (CONNECT_TIMEOUT, READ_TIMEOUT), "proxies": {}, "verify": True}
         answer = super().send(request, stream=True, **kwargs)
@@ -212,11 +209,16 @@ class _PlainSession(Session):
         return None
 
 
-class _SignedSession(AuthorizedSession):  # type: ignore[misc]
+class _SignedSession(AuthorizedSession):
     """With the token; as `_PlainSession`."""
 
     def get_redirect_target(self, resp: Any) -> None:
         return None
+
+
+def _signed_session(credentials: Any, plain: Session) -> Any:
+    make: Any = _SignedSession  # the SDK says no types
+    return make(credentials, auth_request=TokenRequest(plain), max_refresh_attempts=1)
 
 
 def _guarded(session: Any, adapter: HTTPAdapter) -> Any:
@@ -240,8 +242,9 @@ def _bounded(raw: Any) -> bytes:
 
 
 def _credentials(key: service_account.ServiceAccountKey) -> Any:
+    make: Any = Credentials.from_service_account_info
     try:
-        return Credentials.from_service_account_info(key.info, scopes=[SCOPE])
+        return make(key.info, scopes=[SCOPE])
     except ValueError as error:
         trouble = Trouble(
             Kind.SETTING,

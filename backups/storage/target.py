@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 from backups.storage import service_account
 from console.lib.errors import BadInput
 
-KEYS, STS_CLUSTER, STS_KEYS, SERVICE_ACCOUNT = "keys", "sts-cluster", "sts-keys", "service-account"
 SignIn = Literal["keys", "sts-cluster", "sts-keys", "service-account"]
+KEYS: SignIn = "keys"
+STS_CLUSTER: SignIn = "sts-cluster"
+STS_KEYS: SignIn = "sts-keys"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _REGION = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _KEY = re.compile(r"[\x21-\x7e]{1,2048}")

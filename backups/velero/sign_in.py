@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from backups.velero.location import aws_config, gcp_config
@@ -48,13 +48,9 @@ class SignedIn:
         keys = {name: self.credentials.get(name, "") for name in ("access_key", "secret_key")}
         if self.sign_in == KEYS:
             return aws_credentials_file(region=self.region, **keys)
-        by_keys = self.sign_in == STS_KEYS
-        role = AssumedRole(
-            role_arn=self.role_arn,
-            external_id=self.external_id,
-            source="keys" if by_keys else "Ec2InstanceMetadata",
-            **(keys if by_keys else {}),
-        )
+        role = AssumedRole(role_arn=self.role_arn, external_id=self.external_id, source="Ec2InstanceMetadata")
+        if self.sign_in == STS_KEYS:
+            role = replace(role, source="keys", access_key=keys["access_key"], secret_key=keys["secret_key"])
         return aws_role_file(role, self.region)
 
 
