@@ -58,6 +58,27 @@ _MEANINGS = (
         "Compare the role's trust policy with the one shown beside the location: account and External ID must match.",
     ),
     _when(
+        r"DurationSeconds exceeds|MaxSessionDuration",
+        "The role of the backup location does not allow sessions of one hour.",
+        "Set the role's maximum session duration to one hour or more.",
+    ),
+    _when(
+        r"no EC2 IMDS role found|ec2imds: GetMetadata|EC2MetadataError",
+        "The cluster has no AWS identity of its own with which Velero could assume the role.",
+        "Launch its nodes with an instance profile and let pods reach the metadata service (hop limit 2), "
+        "or use keys of a cloud account.",
+    ),
+    _when(
+        r"invalid_grant|oauth2: cannot fetch token",
+        "Google does not accept the service account's key of the backup location.",
+        "Make a new JSON key of the service account and enter it in the backup location's settings.",
+    ),
+    _when(
+        r"does not have storage\.\w+\.\w+ access",
+        "The service account of the backup location may not do what Velero needs.",
+        "Give it the role Storage Admin (roles/storage.admin) on the bucket.",
+    ),
+    _when(
         # internal/credentials/file_store.go, Path: the file is emptied, then written, while plugins may read it
         r"failed to get shared config profile",
         "Velero read its file with the location's keys while it was writing it, so nothing was done.",

@@ -48,6 +48,8 @@ class TestRequestCheck:
             ({"credentials": {"access_key": "A"}}, "secret_key"),
             ({"credentials": {"secret_key": "planted"}}, "access_key"),
             ({"ca_certificate": "not a certificate"}, "certificate"),
+            ({"sign_in": "sts-keys", "credentials": {}}, "access_key"),
+            ({"sign_in": "service-account", "credentials": {}}, "service_account"),
         ],
     )
     def test_what_cannot_be_right_is_said_before_anything_is_stored(
@@ -81,7 +83,23 @@ class TestRequestCheck:
         assert (check.location, check.draft, check.project) == (store, None, store.project)
 
 
+SIGN_INS: list[dict[str, object]] = [
+    {"sign_in": "sts-keys", "role_arn": "arn:aws:iam::1:role/r", "external_id": "x1", "credentials": KEYS},
+    {"sign_in": "sts-cluster", "role_arn": "arn:aws:iam::1:role/r", "external_id": "x1", "credentials": {}},
+    {"sign_in": "service-account", "provider": "gcp", "region": "", "credentials": {"service_account": "{}"}},
+]
+
+
 class TestCreate:
+    @pytest.mark.parametrize("fields", SIGN_INS)
+    def test_every_sign_in_is_kept_as_it_was_tried(
+        self, alice: User, project: Project, fields: dict[str, object]
+    ) -> None:
+        create_location(by=alice, check=tried(alice, project, prefix="p", **fields), name="store")
+        stored = BackupLocation.objects.get()
+        assert {name: getattr(stored, name) for name in fields} == fields
+        assert "planted" not in repr([row.details for row in AuditEvent.objects.all()])
+
     def test_it_is_what_was_tried(self, alice: User, project: Project) -> None:
         check = tried(alice, project, s3_url="https://s3.example", path_style=True, prefix="p")
         made = create_location(by=alice, check=check, name="store")
@@ -95,7 +113,7 @@ class TestCreate:
         assert stored.credentials == KEYS
         assert stored.state == "available"
 
-    @pytest.mark.parametrize("state", [CheckState.REQUESTED, CheckState.FAILED])
+    @pytest.mark.parametrize("state", [CheckState.REQUESTED, CheckState.FAILED, CheckState.NOT_CHECKABLE])
     def test_what_did_not_pass_is_not_saved(self, alice: User, project: Project, state: str) -> None:
         with pytest.raises(BadInput, match="Validate the location first"):
             create_location(by=alice, check=tried(alice, project, state), name="store")

@@ -339,6 +339,13 @@ def test_a_storage_class_mapping_is_what_velero_reads_strictly() -> None:
         ("rpc error: code = Unknown desc = SignatureDoesNotMatch: The request signature we calc", "secret key"),
         ("rpc error: code = Unknown desc = failed to get shared config profile, default", "writing it"),
         ("api error InvalidAccessKeyId: The AWS Access Key Id you provided", "access key"),
+        ("api error ValidationError: The requested DurationSeconds exceeds the MaxSessionDuration set", "one hour"),
+        (
+            "failed to refresh cached credentials, no EC2 IMDS role found, operation error ec2imds",
+            "identity of its own",
+        ),
+        ('oauth2: "invalid_grant" "Invalid JWT Signature."', "service account's key"),
+        ("googleapi: Error 403: v@p does not have storage.objects.list access to the bucket", "service account of"),
         ("api error NoSuchBucket: The specified bucket does not exist", "bucket does not exist"),
         ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "does not trust"),
         (
