@@ -141,7 +141,7 @@ def is_as_tried(check: LocationCheck, typed: Mapping[str, Any]) -> bool:
     return (
         bool(check.draft)
         and was_tried(check)
-        and all(check.draft[key] == value for key, value in _fields(typed).items())
+        and all(check.draft.get(key) == value for key, value in _fields(typed).items())
     )
 
 

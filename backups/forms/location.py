@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.safestring import SafeString
 
 from backups import configuration
 from backups.actions.location import NEEDED
@@ -34,6 +35,7 @@ WITHOUT_REGIONS = "us-east-1"  # what stores that know no regions answer to
 SECRETS = ("access_key", "secret_key", "service_account")
 LARGEST_KEY_FILE = 32 * 1024
 UPLOADS = {"certificate_file": "certificate", "service_account_file": "service_account"}
+BUCKET = SafeString('<span data-for="aws s3">S3 Bucket</span> <span data-for="gcp">Bucket</span>')
 CONFIGURATION = ("region", "path_style", "s3_url")
 
 
@@ -67,7 +69,7 @@ class LocationForm(forms.Form):
         widget=forms.FileInput({"accept": ".pem,.crt,.cer,.ca-bundle"}),
     )
     bucket = forms.CharField(
-        label="S3 Bucket", max_length=255, help_text="It exists already.", widget=forms.TextInput(PLAIN)
+        label=BUCKET, max_length=255, help_text="It exists already.", widget=forms.TextInput(PLAIN)
     )
     region = RegionField(
         label="Region",

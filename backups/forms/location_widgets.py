@@ -22,7 +22,7 @@ class ProviderCards(forms.RadioSelect):
 
 class SignInCards(forms.RadioSelect):
     descriptions = {
-        SignIn.KEYS.value: "An access key and a secret key of a user who may use the bucket.",
+        SignIn.KEYS.value: "Those of a user who may use the bucket.",
         SignIn.STS_CLUSTER.value: "Each cluster assumes a role with the instance profile that it was launched with. "
         "No key is kept; the console itself cannot look into the bucket.",
         SignIn.STS_KEYS.value: "A role is assumed with the keys of a user of a cloud account, kept here.",

@@ -203,6 +203,7 @@ def _form_context(project: Project, form: LocationForm, check: LocationCheck | N
         "form": form,
         "check": tried,
         "steps": steps,
+        "warned": any(step["outcome"] == "warning" for step in steps),
         "is_set": {name: bool(kept.get(name)) for name in SECRETS},
         "service_account_email": drafts.service_account_email(kept),
         "help": Help.of({name: form[name].value() for name in SHOWN}, drafts.service_account_email(kept)),

@@ -10,9 +10,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from typing import Any
 from backups.storage import StorageTarget, probe
 from console.lib.addresses import AddressPolicy
 from tests.fakes.gcs import FakeGcs, key_file
+from tests.fakes.sts import EXTERNAL_ID, ROLE, FakeSts
+from tests.fakes.sts import KEYS as CLOUD_KEYS
 from tests.unit.backups.storage.answers import certificate
 
 POLICY = AddressPolicy(allow_loopback=True)
@@ -27,6 +29,7 @@ BUCKET = "contract"
 KEYS = {"access_key": "AKIACONTRACT", "secret_key": "contract-secret"}
 READ_ONLY = {"access_key": "AKIAREADER", "secret_key": "reader-secret"}
 NO_LIST = {"access_key": "AKIAWRITER", "secret_key": "writer-secret"}
+ASSUMED = {"sign_in": "sts-keys", "role_arn": ROLE, "external_id": EXTERNAL_ID, **CLOUD_KEYS}
 START_WITHIN = 40.0
 
 
@@ -38,10 +41,11 @@ class RealStore:
     url: str
     tls_url: str = ""
     ca_pem: str = ""
+    sign_in: Mapping[str, Any] = field(default_factory=lambda: KEYS)
 
     def target(self, prefix: str, **changes: Any) -> StorageTarget:
-        made = StorageTarget(bucket=BUCKET, prefix=prefix, region="us-east-1", s3_url=self.url, path_style=True, **KEYS)
-        return replace(made, **changes)
+        place = {"bucket": BUCKET, "prefix": prefix, "region": "us-east-1", "s3_url": self.url, "path_style": True}
+        return StorageTarget(**{**place, **self.sign_in, **changes})
 
     def put(self, key: str, body: bytes) -> None:
         """As whoever wrote there before us."""
@@ -68,6 +72,13 @@ class GoogleStore:
     def put(self, key: str, body: bytes) -> None:
         """As whoever wrote there before us."""
         self.fake.objects[key] = body
+
+
+@contextmanager
+def by_role() -> Iterator[RealStore]:
+    """moto again, reached with a role's session."""
+    with moto() as store, FakeSts() as sts:
+        yield replace(store, name="role", sign_in={**ASSUMED, "sts_url": sts.url})
 
 
 @contextmanager

@@ -47,12 +47,18 @@ def seaweed_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealStor
 
 
 @pytest.fixture(scope="session")
+def role_store() -> Iterator[RealStore]:
+    with realstore.by_role() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
 def google_store() -> Iterator[GoogleStore]:
     with realstore.google() as store:
         yield store
 
 
-@pytest.fixture(params=["moto", "google", pytest.param("seaweed", marks=pytest.mark.sandbox)])
+@pytest.fixture(params=["moto", "role", "google", pytest.param("seaweed", marks=pytest.mark.sandbox)])
 def store(request: pytest.FixtureRequest) -> AnyStore:
     """The store of this round."""
     found: AnyStore = request.getfixturevalue(f"{request.param}_store")
