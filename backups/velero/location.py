@@ -92,8 +92,11 @@ def aws_config(region: str, s3_url: str = "", path_style: bool = False) -> dict[
 
 
 def gcp_config(endpoint: str = "") -> dict[str, str]:
-    """The location's `config` for the GCP plugin (object_store.go:38-44). `endpoint`: the sandbox's stand-in."""
-    return {"storeEndpoint": endpoint} if endpoint else {}
+    """The location's `config` for the GCP plugin (object_store.go:38-44). `endpoint`: the sandbox's stand-in.
+
+    Google's Go client takes the endpoint with the API's path (storage http_client.go:115-128), ours without.
+    """
+    return {"storeEndpoint": f"{endpoint.rstrip('/')}/storage/v1/"} if endpoint else {}
 
 
 def _s3_url(text: str) -> str:

@@ -64,7 +64,7 @@ def test_a_service_account() -> None:
     made = signed_in(provider="gcp", sign_in="service-account", region="", credentials={"service_account": KEY_FILE})
     assert made.secret_text() == KEY_FILE
     assert made.config() == {}
-    here = signed_in(provider="gcp", sign_in="service-account", gcs_url="http://127.0.0.1:1/storage/v1/")
+    here = signed_in(provider="gcp", sign_in="service-account", gcs_url="http://127.0.0.1:1")
     assert here.config() == {"storeEndpoint": "http://127.0.0.1:1/storage/v1/"}
 
 
