@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 
+from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -107,6 +108,11 @@ class BackupLocation(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """What is sealed no constraint can see."""
+        if self.is_checkable and not self.credentials:
+            raise ValidationError({"credentials": "Only a cluster signs in without credentials."})
 
     @property
     def store(self) -> str:

@@ -7,7 +7,7 @@ import redis
 from django.core.management import call_command
 from django.db import connection
 
-from backups.storage import s3
+from backups.storage import authorities, aws
 from console.lib.worker import OrderlyWorker
 
 
@@ -27,10 +27,10 @@ def test_without_a_connection_to_the_database(server: redis.Redis, monkeypatch: 
 def test_what_is_slow_to_load_is_there_before_the_fork(server: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log click pays for its own work alone."""
     monkeypatch.setattr("django_rq.connection_utils.get_redis_connection", lambda *_, **__: server)
-    s3._session.cache_clear()
-    s3._authorities.cache_clear()
+    aws.sdk.cache_clear()
+    authorities.authorities.cache_clear()
     found: list[int] = []
-    kept = (s3._session, s3._authorities)
+    kept = (aws.sdk, authorities.authorities)
     monkeypatch.setattr(
         OrderlyWorker, "work", lambda *_, **__: found.extend(each.cache_info().currsize for each in kept)
     )
