@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "up":
             how = sub.add_mutually_exclusive_group()
             how.add_argument("--detach", action="store_true", help="leave it running in the background (the default)")
+            sub.add_argument(
+                "--clouds", action="store_true", help="with stand-ins for AWS STS, instances and Google Cloud"
+            )
             how.add_argument("--foreground", action="store_true", help="stay, and stop everything on Ctrl-C")
     return parser
 
@@ -67,21 +70,21 @@ def _build(home: Path, options: argparse.Namespace) -> int:
 def _up(home: Path, options: argparse.Namespace) -> int:
     if options.foreground:
         meter = Meter(sys.stdout)
-        code = run_guarded(home, lambda: keep(home, meter.show), lambda: after_keeper(home))
+        code = run_guarded(home, lambda: keep(home, meter.show, with_clouds=options.clouds), lambda: after_keeper(home))
         meter.finish()
         state = read_state(home)
         print(state.message if state else "The sandbox ended.", file=sys.stderr if code else sys.stdout)
         return 1 if code else 0
-    starter = None if is_running(home) else _start_in_background(home)
+    starter = None if is_running(home) else _start_in_background(home, ["--clouds"] if options.clouds else [])
     state = _follow(home, starter)
     print(_summary(state))
     return 0
 
 
-def _start_in_background(home: Path) -> subprocess.Popen[bytes]:
+def _start_in_background(home: Path, more: list[str]) -> subprocess.Popen[bytes]:
     logs = private_dir(private_dir(home) / "logs")
     state_file(home).unlink(missing_ok=True)  # an earlier run's end must not be taken for this run's
-    command = [sys.executable, "-m", "sandbox", "up", "--foreground", "--home", str(home)]
+    command = [sys.executable, "-m", "sandbox", "up", "--foreground", "--home", str(home), *more]
     with os.fdopen(os.open(logs / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
         return subprocess.Popen(
             command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,14 @@ STATUS_REQUESTS = "/apis/velero.io/v1/namespaces/velero/serverstatusrequests"
 
 @dataclass(frozen=True)
 class ClusterStack:
-    """One cluster's files below `home` and its programs."""
+    """One cluster's files below `home` and its programs. `env`: what Velero's environment holds besides."""
 
     name: str
     home: Path
     logs: Path
     ports: dict[str, int]
     tools: Tools
+    env: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def port_names(cluster: str) -> list[str]:
@@ -165,7 +166,8 @@ class ClusterStack:
 
     def _velero_env(self) -> dict[str, str]:
         """A TMPDIR of its own per server: the credentials files in it do not have the cluster in their name."""
-        return {"VELERO_NAMESPACE": "velero", "TMPDIR": str(private_dir(self.home / "velero" / "tmp"))}
+        own = {"VELERO_NAMESPACE": "velero", "TMPDIR": str(private_dir(self.home / "velero" / "tmp"))}
+        return own | self.env
 
     def _program(self, name: str, path: str, flags: dict[str, Any], *words: str, **more: Any) -> Program:
         argv = [path, *words, *(f"--{flag}={value}" for flag, value in flags.items())]

@@ -3,8 +3,9 @@
 One asyncio loop in one thread owns all processes; what blocks (HTTP, the build) runs in helper threads.
 
 1. Build the Go tools, or find them built.
-2. Side by side: the S3 server and its bucket; per cluster etcd and the API server, then the controller manager,
-   `velero install` and Velero; in the first cluster the sample application.
+2. Side by side: the S3 server and its bucket; the stand-ins for the clouds where they are asked for; per cluster
+   etcd and the API server, then the controller manager, `velero install` and Velero; in the first cluster the sample
+   application.
 3. Ready. Look at the processes five times a second; nothing is restarted silently, the state says what died.
 4. On SIGTERM or SIGINT: stop in reverse order of starting.
 """
@@ -24,6 +25,7 @@ from typing import Any
 
 from sandbox import control, ports, sample
 from sandbox.build import Tools, build
+from sandbox.clouds import stack as clouds
 from sandbox.cluster import ClusterStack
 from sandbox.errors import SandboxError
 from sandbox.files import private_dir, write_private
@@ -39,8 +41,11 @@ STEPS = 2 + 3 * len(CLUSTERS)  # how many `_step`s a start consists of
 class Keeper:
     """Everything that runs in `home`. `show` is told about progress, for a terminal."""
 
-    def __init__(self, home: Path, show: Show) -> None:
+    def __init__(self, home: Path, show: Show, *, with_clouds: bool = False) -> None:
         self.home = home
+        self._with_clouds = with_clouds
+        self._clouds: clouds.Clouds | None = None
+        self._steps = STEPS + with_clouds
         self._show = show
         self._processes: dict[str, Process] = {}
         self._clusters: dict[str, ClusterStack] = {}
@@ -90,10 +95,11 @@ class Keeper:
     async def _start(self) -> None:
         tools = await asyncio.to_thread(build, self._report_build)
         self._lay_out(tools)
-        self._progress = Progress(0, STEPS, "starting")
+        self._progress = Progress(0, self._steps, "starting")
         self._say("starting", "The sandbox is starting.")
-        await _together(self._start_s3(), *(self._start_cluster(each) for each in self._clusters.values()))
-        self._progress = Progress(STEPS, STEPS, "ready")
+        stores = [self._start_s3(), *([self._start_clouds(self._clouds)] if self._clouds else [])]
+        await _together(*stores, *(self._start_cluster(each) for each in self._clusters.values()))
+        self._progress = Progress(self._steps, self._steps, "ready")
         self._say("ready", "The sandbox is ready.")
 
     def _report_build(self, progress: Progress) -> None:
@@ -103,13 +109,19 @@ class Keeper:
 
     def _lay_out(self, tools: Tools) -> None:
         names = [*PORTS, *(name for cluster in CLUSTERS for name in ClusterStack.port_names(cluster))]
-        chosen = ports.choose_for_home(self.home / "ports.json", names)
+        chosen = ports.choose_for_home(self.home / "ports.json", [*names, *clouds.PORTS])
         logs = private_dir(self.home / "logs")
         _put_old_logs_aside(logs)
         self._storage = Storage(self.home / "s3", logs, chosen)
         self._storage.prepare()
+        if self._with_clouds:
+            self._clouds = clouds.Clouds(
+                self.home / "clouds", logs, chosen, self._storage.plain_url, self._storage.keys()
+            )
+            self._clouds.prepare()
+        env = self._clouds.velero_env() if self._clouds else {}
         for name in CLUSTERS:
-            self._clusters[name] = ClusterStack(name, self.home / name, private_dir(logs / name), chosen, tools)
+            self._clusters[name] = ClusterStack(name, self.home / name, private_dir(logs / name), chosen, tools, env)
             self._clusters[name].prepare()
 
     async def _start_s3(self) -> None:
@@ -121,6 +133,11 @@ class Keeper:
         process = self._launch(storage.program())
         await until("starting the S3 server", storage.bucket_is_there, [process])
         await until("starting the S3 server", storage.tls_answers, [process])
+
+    async def _start_clouds(self, stand_ins: clouds.Clouds) -> None:
+        async with self._step("starting the stand-ins for the clouds"):
+            processes = [self._launch(program) for program in stand_ins.programs()]
+            await until("starting the stand-ins for the clouds", stand_ins.answers, processes)
 
     async def _start_cluster(self, cluster: ClusterStack) -> None:
         async with self._step(f"starting {cluster.name}"):
@@ -172,7 +189,7 @@ class Keeper:
 
     def _count_step(self, done: int) -> None:
         what = self._running_steps[-1] if self._running_steps else self._progress.what
-        self._progress = Progress(self._progress.done + done, STEPS, what)
+        self._progress = Progress(self._progress.done + done, self._steps, what)
         self._publish()
 
     # Running
@@ -267,6 +284,7 @@ class Keeper:
             "parts": parts,
             "clusters": {name: cluster.public(self._pid(f"{name}/velero")) for name, cluster in self._clusters.items()},
             "s3": self._storage.public() if self._storage else None,
+            "clouds": self._clouds.public() if self._clouds else None,
         }
 
 
@@ -294,9 +312,9 @@ def _put_old_logs_aside(logs: Path) -> None:
             log.replace(log.with_name(f"{log.name}.1"))
 
 
-def keep(home: Path, show: Show) -> int:
+def keep(home: Path, show: Show, *, with_clouds: bool = False) -> int:
     """Be the keeper of `home`; the exit code."""
-    return asyncio.run(Keeper(home, show).run())
+    return asyncio.run(Keeper(home, show, with_clouds=with_clouds).run())
 
 
 def after_keeper(home: Path) -> None:

@@ -7,6 +7,7 @@
     parts     {"harbor-east/velero": {"pid": int or null, "status": "running|stopped|died", "log": path}}
     clusters  {"harbor-east": {"kubeconfig", "server", "velero_pid", "logs"}}
     s3        {"plain": {"url", "region"}, "tls": {"url", "region", "ca_file"}, "bucket", "credentials_file"}
+    clouds    {"sts", "s3", "metadata", "google": addresses, "secrets_file", "google_key_file"}, or null: not asked for
 
 Clusters and S3 appear with the stage "starting". Secrets are never in this file, only paths of files that hold them.
 """
@@ -85,6 +86,31 @@ class S3:
 
 
 @dataclass(frozen=True)
+class Clouds:
+    """Addresses of the stand-ins; `s3` lets sessions of roles through alone. `gcs` is the bare emulator.
+
+    `secrets_file` holds {"external_id", "users": {"console" | "stranger": {"access_key", "secret_key"}}}.
+    """
+
+    sts: str
+    s3: str
+    metadata: str
+    google: str
+    gcs: str
+    secrets_file: Path
+    google_key_file: Path
+
+    def keys(self, user: str = "console") -> dict[str, str]:
+        """{"access_key", "secret_key"} of a user of the cloud account."""
+        return dict(json.loads(self.secrets_file.read_text())["users"][user])
+
+    @property
+    def external_id(self) -> str:
+        """What the roles want to hear."""
+        return str(json.loads(self.secrets_file.read_text())["external_id"])
+
+
+@dataclass(frozen=True)
 class State:
     home: Path
     stage: str
@@ -95,6 +121,7 @@ class State:
     parts: dict[str, Part]
     clusters: dict[str, Cluster]
     s3: S3 | None
+    clouds: Clouds | None = None
 
     @property
     def ready(self) -> bool:
@@ -141,6 +168,7 @@ def _state(home: Path, raw: dict[str, Any]) -> State:
         parts={name: Part(name, x["pid"], x["status"], Path(x["log"])) for name, x in raw["parts"].items()},
         clusters={name: _cluster(name, x) for name, x in raw["clusters"].items()},
         s3=_s3(raw["s3"]) if raw["s3"] else None,
+        clouds=_clouds(raw["clouds"]) if raw.get("clouds") else None,
     )
 
 
@@ -152,3 +180,8 @@ def _s3(raw: dict[str, Any]) -> S3:
     plain, tls = raw["plain"], raw["tls"]
     files = Path(tls["ca_file"]), Path(raw["credentials_file"])
     return S3(plain["url"], tls["url"], files[0], plain["region"], raw["bucket"], files[1])
+
+
+def _clouds(raw: dict[str, Any]) -> Clouds:
+    files = {"secrets_file", "google_key_file"}
+    return Clouds(**{name: Path(value) if name in files else value for name, value in raw.items()})

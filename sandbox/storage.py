@@ -64,7 +64,7 @@ class Storage:
         """Make keys and certificates, unless an earlier run has."""
         private_dir(self.home)
         keep_or_make(self.credentials_file, _new_credentials)
-        key, secret = self._keys()
+        key, secret = self.keys()
         identity = {
             "name": "sandbox",
             "credentials": [{"accessKey": key, "secretKey": secret}],
@@ -126,7 +126,8 @@ class Storage:
             return False
         return True
 
-    def _keys(self) -> tuple[str, str]:
+    def keys(self) -> tuple[str, str]:
+        """The access key id and the secret key."""
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(self.credentials_file)
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
@@ -135,7 +136,7 @@ class Storage:
         import boto3
         from botocore.config import Config
 
-        key, secret = self._keys()
+        key, secret = self.keys()
         patience = Config(connect_timeout=2, read_timeout=5, retries={"max_attempts": 0}, proxies={})
         session = boto3.session.Session(key, secret, region_name=REGION)
         return session.client("s3", endpoint_url=self.plain_url, config=patience)
