@@ -81,10 +81,10 @@ def end(process: subprocess.Popen[bytes], seconds: float = 30) -> None:
 
 
 @contextlib.contextmanager
-def sandbox(var: Path) -> Iterator[None]:
-    """The sandbox below `var`, taken down after."""
+def sandbox(var: Path, *options: str) -> Iterator[None]:
+    """The sandbox below `var`, taken down after. `options` of `sandbox up`, such as `--clouds`."""
     env = environment(var, 0)
-    subprocess.run([sys.executable, "-m", "sandbox", "up"], cwd=CHECKOUT, env=env, check=True)
+    subprocess.run([sys.executable, "-m", "sandbox", "up", *options], cwd=CHECKOUT, env=env, check=True)
     try:
         yield
     finally:

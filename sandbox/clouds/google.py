@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import threading
 import time
@@ -31,6 +32,7 @@ from sandbox.clouds.web import Reply, Request, pass_on
 PROJECT = "drydock-sandbox"
 GOOGLE_TOKENS = "https://oauth2.googleapis.com/token"  # the Python SDK's audience, wherever it asks
 LASTS = 3600
+_JSON_API = re.compile(r"^(/download|/upload)?(/storage/v1)?/b/")  # Go's client leaves the middle out
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ class Google:
         account, until = self._tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "), (None, 0))
         if not account or time.time() > until:
             return _refused(401, "authError", "Invalid Credentials")
-        if (right := _right(request)) in account.lacks:
+        right = _right(request)
+        if right in account.lacks:
             return _refused(403, "forbidden", f"{account.email} does not have {right} access to the bucket.")
-        return pass_on(request, self.url, request.headers)
+        return _in_googles_words(pass_on(request, self.url, request.headers), right)
 
     def _token(self, request: Request) -> Reply:
         try:
@@ -109,9 +112,8 @@ def new_key(email: str, token_uri: str) -> tuple[str, str]:
 
 def _right(request: Request) -> str:
     """What the request needs, by the JSON API's reference."""
-    is_json_api = request.path.startswith(("/storage/v1/", "/download/storage/v1/"))  # else /bucket/object
-    below = request.path.partition("/b/")[2]
-    with_object = not is_json_api or bool(below.partition("/o/")[2])
+    below = _JSON_API.sub("", request.path)
+    with_object = below == request.path or bool(below.partition("/o/")[2])  # the XML API says /bucket/object
     match request.method:
         case "POST" | "PUT":
             return "storage.objects.create"
@@ -122,6 +124,13 @@ def _right(request: Request) -> str:
         case _ if below.rstrip("/").endswith("/o"):
             return "storage.objects.list"
     return "storage.buckets.get"
+
+
+def _in_googles_words(reply: Reply, right: str) -> Reply:
+    """The emulator says of a bucket that is not there nothing but the status."""
+    if reply.status == 404 and right in ("storage.buckets.get", "storage.objects.list"):
+        return _refused(404, "notFound", "The specified bucket does not exist.")
+    return reply
 
 
 def _fits(public_key: str, text: str, signature: bytes) -> bool:

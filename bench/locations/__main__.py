@@ -1,0 +1,15 @@
+"""`make prove-locations`: every kind of location from Validate to a restore, and every failure with its sentence."""
+
+from __future__ import annotations
+
+import sys
+
+from bench.checks import run
+
+CHECKS = {
+    "L1": "bench.locations.kinds",
+    "L2": "bench.locations.failures",
+}
+
+if __name__ == "__main__":
+    sys.exit(run(CHECKS))

@@ -1,0 +1,175 @@
+"""L1: every kind of location on the real stack: Validate, back up, delete the namespaces, restore, compare all objects.
+
+Velero, its AWS and Google plugins, the API servers and the S3 server are the real programs; STS, a node's identity and
+Google Cloud are the sandbox's stand-ins (sandbox/clouds). The control of a kind is the same location with one thing
+wrong: it must not get as far as a backup.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+
+from bench import compare, demo, mainjob, stack
+from bench.report import Report
+from sandbox import sample
+from sandbox.clouds import stack as clouds
+from sandbox.clouds.google import new_key
+from sandbox.state import State, read_state
+
+if TYPE_CHECKING:
+    from backups.models import BackupLocation, LocationCheck
+
+EAST = "harbor-east"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`fields`: the location's. `wrong`: what the control has instead, said in `control`."""
+
+    name: str
+    fields: dict[str, Any] = field(repr=False)
+    control: str
+    wrong: dict[str, Any] = field(repr=False)
+
+
+def check(*, full: bool, seed: int) -> Report:
+    """The same at both sizes."""
+    report = Report("L1", "every kind of location, from Validate to equal objects after a restore", full)
+    with _site() as state:
+        fleet = mainjob.register(state)
+        for kind in _kinds(state):
+            _prove(report, fleet, state, kind)
+            outcome = _tried(fleet, kind)
+            report.control(f"{kind.name}: {kind.control}", failed=bool(outcome), detail=outcome or "it was taken")
+    report.note(
+        "Real: API servers, Velero and its plugins, SeaweedFS. Stand-ins: STS, a node's identity, Google Cloud."
+    )
+    return report
+
+
+@contextmanager
+def _site() -> Iterator[State]:
+    """A sandbox with clouds and the console beside it, thrown away after; this process works on the same rows."""
+    with tempfile.TemporaryDirectory(prefix="drydock-locations-") as folder:
+        var = Path(folder)
+        os.environ.update(stack.environment(var, 0))
+        with stack.sandbox(var, "--clouds"):
+            state = read_state(var / "sandbox")
+            assert state is not None
+            assert state.clouds is not None
+            os.environ |= {"AWS_ENDPOINT_URL_STS": state.clouds.sts, "GCS_ENDPOINT_URL": state.clouds.google}
+            with stack.console(var):
+                django.setup()
+                yield state
+
+
+def _kinds(state: State) -> list[Kind]:
+    s3 = state.s3
+    assert s3 is not None
+    access_key, secret_key = s3.keys()
+    keys = {
+        **_place("keys-http", s3.bucket, s3_url=s3.plain_url),
+        "credentials": {"access_key": access_key, "secret_key": secret_key},
+    }
+    tls = {**keys, **_place("keys-tls", s3.bucket, s3_url=s3.tls_url), "ca_certificate": s3.ca_file.read_text()}
+    wrong = {"credentials": {"access_key": access_key, "secret_key": "wrong"}}
+    return [
+        Kind("static keys over http", keys, "wrong secret key", wrong),
+        Kind("static keys over TLS with a private CA", tls, "without the certificate", {"ca_certificate": ""}),
+        *_kinds_of_clouds(state),
+    ]
+
+
+def _kinds_of_clouds(state: State) -> list[Kind]:
+    here = state.clouds
+    assert here is not None
+    role = {"role_arn": clouds.VELERO, "external_id": here.external_id}
+    by_keys = {
+        **_place("sts-keys", clouds.BUCKET, s3_url=here.s3),
+        **role,
+        "sign_in": "sts-keys",
+        "credentials": here.keys(),
+    }
+    own = {**_place("sts-cluster", clouds.BUCKET, s3_url=here.s3), **role, "sign_in": "sts-cluster", "credentials": {}}
+    google = {
+        "provider": "gcp",
+        "sign_in": "service-account",
+        "bucket": clouds.BUCKET,
+        "prefix": "prove/google",
+        "credentials": {"service_account": here.google_key_file.read_text()},
+    }
+    forged = new_key(clouds.EMAIL, f"{here.google}/token")[0]
+    return [
+        Kind("STS with keys of an account", by_keys, "another External ID", {"external_id": "somebody-elses"}),
+        Kind("STS by the cluster's own identity", own, "a role that does not trust it", {"role_arn": clouds.ELSEWHERE}),
+        Kind("Google Cloud", google, "a key that is not the account's", {"credentials": {"service_account": forged}}),
+    ]
+
+
+def _place(name: str, bucket: str, *, s3_url: str) -> dict[str, Any]:
+    place = {"bucket": bucket, "prefix": f"prove/{name}", "s3_url": s3_url}
+    return {"provider": "aws", "sign_in": "keys", "region": "us-east-1", "path_style": True, **place}
+
+
+def _prove(report: Report, fleet: mainjob.Fleet, state: State, kind: Kind) -> None:
+    """One line: how many objects of how many are the same after all; 0 of 1 with the reason when it broke off."""
+    try:
+        validated, location = _saved(fleet, kind)
+        told, result = _round(replace(fleet, location=location), state, kind)
+        report.say(kind.name, result.equal, f"= {result.total}", n=result.total, reference=f"{validated}; {told}")
+        if not result.same:
+            report.say(f"{kind.name}: differences", 1, "= 0", reference=result.first)
+    except mainjob.Failed as error:
+        report.say(kind.name, 0, ">= 1", reference=str(error))
+
+
+def _round(fleet: mainjob.Fleet, state: State, kind: Kind) -> tuple[str, compare.Result]:
+    """Backup, loss, restore in place: what was seen, and how the objects compare. Raises Failed."""
+    sample.apply(state.clusters[EAST].kubeconfig)
+    with compare.open_cluster(state.clusters[EAST].kubeconfig) as east:
+        originals = demo.settled(east)
+        backup = mainjob.back_up(fleet, kind.name.replace(" ", "-").replace("'", "").lower())
+        demo.remove_namespaces(east)
+        restore = mainjob.restore(fleet, backup, fleet.east)
+        result = compare.compare(originals, demo.settled(east))
+    done = f"backup {backup.phase} {mainjob.seconds(backup):.1f} s"
+    return f"{done}, restore {restore.phase} {mainjob.seconds(restore):.1f} s", result
+
+
+def _saved(fleet: mainjob.Fleet, kind: Kind) -> tuple[str, BackupLocation]:
+    """What Validate said, and the location; where only the cluster can sign in it is saved without a pass."""
+    from backups.actions.location import create_location
+    from backups.models import CheckState
+
+    tried = _validated(fleet, kind.fields)
+    if tried.state not in (CheckState.COMPLETED, CheckState.NOT_CHECKABLE):
+        raise mainjob.Failed(f"Validate ended as {tried.state}: {tried.message}")
+    passed = tried.state == CheckState.COMPLETED
+    said = "validated" if passed else "not checkable from here"
+    return said, create_location(by=fleet.admin, check=tried, name=kind.name, unvalidated=not passed)
+
+
+def _validated(fleet: mainjob.Fleet, fields: dict[str, Any]) -> LocationCheck:
+    from backups.actions.location import request_check
+
+    return mainjob.finished(request_check(by=fleet.admin, project=fleet.east.project, **fields))
+
+
+def _tried(fleet: mainjob.Fleet, kind: Kind) -> str:
+    """How the control went wrong; empty when it did not."""
+    wrong = Kind(f"{kind.name} control", kind.fields | kind.wrong, "", {})
+    wrong.fields["prefix"] += "-control"
+    try:
+        _, location = _saved(fleet, wrong)
+        mainjob.back_up(replace(fleet, location=location), "control")
+    except mainjob.Failed as error:
+        return str(error)
+    return ""
