@@ -39,12 +39,12 @@ LACKING = {  # accounts of Google Cloud that lack one right each
 
 def roles(external_id: str) -> list[Role]:
     """Those of the head of this file."""
-    ours = {"trusts": (USER, NODE), "external_id": external_id}
+    ours = (USER, NODE)
     return [
-        Role(VELERO, **ours),
-        Role(SHORT, **ours, longest=900),
-        Role(ENDED, **ours, lasts=-1),
-        Role(ELSEWHERE, trusts=(user_arn("somebody", "444455556666"),), external_id=external_id),
+        Role(VELERO, ours, external_id),
+        Role(SHORT, ours, external_id, longest=900),
+        Role(ENDED, ours, external_id, lasts=-1),
+        Role(ELSEWHERE, (user_arn("somebody", "444455556666"),), external_id),
         Role(NODE, trusts=(), may_store=False),
     ]
 

@@ -30,6 +30,7 @@ KEYS = {"access_key": "AKIACONTRACT", "secret_key": "contract-secret"}
 READ_ONLY = {"access_key": "AKIAREADER", "secret_key": "reader-secret"}
 NO_LIST = {"access_key": "AKIAWRITER", "secret_key": "writer-secret"}
 ASSUMED = {"sign_in": "sts-keys", "role_arn": ROLE, "external_id": EXTERNAL_ID, **CLOUD_KEYS}
+EDITOR = {"access_key": "AKIAEDITOR", "secret_key": "editor-secret"}  # everything, but bound by the bucket's policy
 START_WITHIN = 40.0
 
 
@@ -147,6 +148,7 @@ def _identities() -> Iterator[dict[str, Any]]:
         "all": (KEYS, ["Admin"]),
         "reader": (READ_ONLY, [f"Read:{BUCKET}", f"List:{BUCKET}"]),
         "writer": (NO_LIST, [f"Write:{BUCKET}"]),
+        "editor": (EDITOR, [f"Read:{BUCKET}", f"List:{BUCKET}", f"Write:{BUCKET}"]),
     }
     for name, (keys, actions) in rights.items():
         pair = {"accessKey": keys["access_key"], "secretKey": keys["secret_key"]}
