@@ -6,7 +6,7 @@ PORT ?= 8000
 SANDBOX ?= 1
 unexport PYTHONDONTWRITEBYTECODE # a process that compiles all it imports starts three seconds later
 
-.PHONY: help run demo screenshots faults bench prove-access test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
+.PHONY: help run demo screenshots faults bench prove-access prove-locations test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ bench: .venv/.all ## how fast it is beside what it could be at best, into docs/m
 prove-access: .venv/.all ## who may do what, asked of every page and job for every role and place; audit log, sign-in, headers (2 min)
 	@$(PY) -m bench.access $(ONLY)
 
+prove-locations: .venv/.all ## every kind of location to a restore with equal objects, every failure with its sentence (3 min)
+	@$(PY) -m bench.locations $(ONLY)
+
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)
-	@bash .ci/suite lint types contracts unit postgres access real faults bench
+	@bash .ci/suite lint types contracts unit postgres access real locations faults bench
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit

@@ -90,6 +90,8 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str], action: str) -
 def _kind(status: int, told: dict[str, Any], text: str) -> Kind:
     if status == 429 or status >= 500:
         return Kind.BUSY
+    if 300 <= status < 400:
+        return Kind.REDIRECTED
     if status == 404:
         return _missing(told, text)
     if told and any(words.lower() in text.lower() for words in _LOCKED):

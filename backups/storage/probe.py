@@ -45,7 +45,15 @@ _FROM_A_CLUSTER = "A cluster's own Velero says this."
 _INSIDE = (".svc", ".svc.cluster.local")
 _SIGN_IN_KINDS = frozenset({Kind.KEY_UNKNOWN, Kind.SECRET_WRONG, Kind.TOKEN_EXPIRED, Kind.CLOCK})
 _BUCKET_KINDS = frozenset(
-    {Kind.NO_BUCKET, Kind.PATH_STYLE, Kind.NAME_UNKNOWN, Kind.TLS_OTHER_NAME, Kind.NOT_S3, Kind.NOT_GCS}
+    {
+        Kind.NO_BUCKET,
+        Kind.PATH_STYLE,
+        Kind.NAME_UNKNOWN,
+        Kind.TLS_OTHER_NAME,
+        Kind.NOT_S3,
+        Kind.NOT_GCS,
+        Kind.REDIRECTED,
+    }
 )
 
 

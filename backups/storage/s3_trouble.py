@@ -52,6 +52,7 @@ _CODES: dict[str, Kind] = {
     "RequestLimitExceeded": Kind.BUSY,
     "InternalError": Kind.BUSY,
 }
+_OF_S3 = {"x-amz-request-id", "x-amz-bucket-region"}  # headers that tell a bucket's region from a web server's redirect
 _STATUSES = {301: Kind.REGION, 307: Kind.REGION, 403: Kind.DENIED, 429: Kind.BUSY, 500: Kind.BUSY, 503: Kind.BUSY}
 _CLOCK_WORDS = ("Signature expired", "Signature not yet current")  # STS has no code of its own for clocks
 _WANTS_TLS = (b"HTTP request to an HTTPS server", b"plain HTTP request was sent to HTTPS port")
@@ -107,6 +108,8 @@ def _bare(status: int, code: str, headers: dict[str, str]) -> Kind:
 
     botocore reports an answer of 200 that is no XML as 500.
     """
+    if 300 <= status < 400 and not headers.keys() & _OF_S3:
+        return Kind.REDIRECTED
     if code and not code.isdigit():
         return _STATUSES.get(status, Kind.BUSY if status >= 500 else Kind.OTHER)
     if status in (301, 307, 429) or status > 500 or "x-amz-request-id" in headers:

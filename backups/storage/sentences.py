@@ -40,6 +40,10 @@ _TEXTS: dict[Kind, tuple[str, str]] = {
     Kind.TLS_FAILED: ("No secure connection to {host} came about: {detail}.", "Check the store's TLS settings."),
     Kind.PLAIN_PORT: ("The S3 URL says https, but {host} speaks plain http there.", "Correct the S3 URL or its port."),
     Kind.TLS_PORT: ("The S3 URL says http, but {host} wants https there.", "Write https:// in the S3 URL."),
+    Kind.REDIRECTED: (
+        "{host} sends the console on to another address, and the console does not follow.",
+        "Enter the address of the store itself; a sign-in page or a proxy may be on the way.",
+    ),
     Kind.NOT_S3: (
         "What answers at {host} is not an S3 store.",
         "Check {address}: the store's web console often has another port than its S3 service.",
@@ -109,6 +113,9 @@ _TEXTS: dict[Kind, tuple[str, str]] = {
     Kind.BUSY: ("The store asks to be left alone for a moment.", "Try again in a minute."),
     Kind.OTHER: ("The store refused: {detail}.", ""),
 }
+# To a service beside the store, whose address nobody enters.
+_UNREACHED = frozenset({Kind.NAME_UNKNOWN, Kind.NOTHING_LISTENS, Kind.NO_ROUTE, Kind.NO_CONNECTION})
+_WAY = "Check the way to it from the console: DNS, routes, firewalls, proxies."
 # Where somebody else than plain keys signs in, the same trouble is mended elsewhere.
 _OF_A_ROLE: dict[Kind, tuple[str, str]] = {
     Kind.TOKEN_EXPIRED: ("The session of the role has run out.", "Try again; if it stays so, set the clocks (NTP)."),
@@ -155,6 +162,8 @@ def sentences(trouble: Trouble, target: StorageTarget) -> tuple[str, str]:
     if trouble.kind in (Kind.SETTING, Kind.ADDRESS_REFUSED):
         return trouble.detail, trouble.action
     cause, remedy = _texts(trouble.kind, target)
+    if trouble.host and trouble.kind in _UNREACHED:
+        remedy = _WAY
     words = _words(trouble, target)
     return cause.format(**words), remedy.format(**words)
 

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     TLS_FAILED = "tls_failed"
     PLAIN_PORT = "plain_port"
     TLS_PORT = "tls_port"
+    REDIRECTED = "redirected"
     NOT_S3 = "not_s3"
     KEY_UNKNOWN = "key_unknown"
     SECRET_WRONG = "secret_wrong"  # noqa: S105 - a cause, not a secret

@@ -178,8 +178,15 @@ def addresses() -> list[Case]:
             "metadata",
             at(lambda g: g.s3(s3_url="http://2852039166")),
         ),
-        ("redirect to it", "fake", "a redirect, not followed", "region", "not in the region", _redirect),
-        ("redirect to it from Google", "fake", "a redirect, not followed", "sign_in", "Google", _redirect_by_google),
+        ("redirect to it", "fake", "a redirect, not followed", "bucket", "does not follow", _redirect),
+        (
+            "redirect to it from Google",
+            "fake",
+            "a redirect, not followed",
+            "bucket",
+            "does not follow",
+            _redirect_by_google,
+        ),
         ("STS at it", "real", UNSENT, "sign_in", "metadata", at(lambda g: g.role(sts_url=METADATA))),
         (
             "something behind the host",

@@ -67,7 +67,7 @@ def test_every_home_has_keys_of_its_own(storage: Storage, tmp_path: Path) -> Non
 
 
 def test_s3_knows_the_key_that_the_credentials_file_names(storage: Storage) -> None:
-    key, secret = storage._keys()
+    key, secret = storage.keys()
     (identity,) = json.loads((storage.home / "identities.json").read_text())["identities"]
     assert identity["credentials"] == [{"accessKey": key, "secretKey": secret}]
 
@@ -75,7 +75,7 @@ def test_s3_knows_the_key_that_the_credentials_file_names(storage: Storage) -> N
 def test_no_secret_is_in_a_command_line_or_in_the_state(
     storage: Storage, cluster: ClusterStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, secret = storage._keys()
+    key, secret = storage.keys()
     token = (cluster.home / "tokens.csv").read_text().partition(",")[0]
     programs = [storage.program(), cluster.etcd(), cluster.api_server(), cluster.controller_manager()]
     programs += [cluster.velero(), cluster.velero_install()]

@@ -146,7 +146,7 @@ def test_settings_that_may_not_be_seen_are_no_fault(google: FakeGcs) -> None:
 ODD: list[tuple[Reply, str, str]] = [
     ((200, b"<html>welcome</html>", "text/html"), "bucket", "not Google Cloud Storage"),
     ((403, b"<html>blocked</html>", "text/html"), "bucket", "not Google Cloud Storage"),
-    ((301, b"", "text/html"), "bucket", "not Google Cloud Storage"),
+    ((301, b"", "text/html"), "bucket", "does not follow"),
     ((404, b"<html>not here</html>", "text/html"), "bucket", "not Google Cloud Storage"),
     ((429, b"{}", "application/json"), "sign_in", "left alone"),
     ((503, b"", "text/plain"), "sign_in", "left alone"),

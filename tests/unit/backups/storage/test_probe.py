@@ -92,7 +92,8 @@ def test_a_redirect_is_not_followed() -> None:
     with served(lambda method, path: Answer()) as (elsewhere, reached):
         away = Answer(307, b"", {"Location": f"{elsewhere}/stolen"})
         with served(lambda method, path: away) as (url, _):
-            assert failed(steps(url)).id == "region"
+            found = failed(steps(url))
+    assert (found.id, "does not follow" in found.cause) == ("bucket", True)
     assert reached == []
 
 
