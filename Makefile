@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE # a process that compiles all it imports starts
 .PHONY: help run demo screenshots faults bench prove-access prove-locations test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/.$(if $(filter 0,$(SANDBOX)),runtime,all) ## the console with its sandbox on http://127.0.0.1:8000 (SANDBOX=0: without; PORT=…: elsewhere)
 	@PORT=$(PORT) SANDBOX=$(SANDBOX) OUTBOUND_ALLOW_LOOPBACK=$${OUTBOUND_ALLOW_LOOPBACK:-1} exec $(PY) -m console.start

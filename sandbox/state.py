@@ -183,5 +183,5 @@ def _s3(raw: dict[str, Any]) -> S3:
 
 
 def _clouds(raw: dict[str, Any]) -> Clouds:
-    files = {"secrets_file", "google_key_file"}
-    return Clouds(**{name: Path(value) if name in files else value for name, value in raw.items()})
+    urls = {name: str(raw[name]) for name in ("sts", "s3", "metadata", "google", "gcs")}
+    return Clouds(**urls, secrets_file=Path(raw["secrets_file"]), google_key_file=Path(raw["google_key_file"]))

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO
+from io import BufferedIOBase
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 # Said anew by whoever sends; the length is counted.
@@ -125,7 +126,7 @@ def _handler(answer: Answer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _body(stream: BinaryIO, headers: Mapping[str, str]) -> bytes:
+def _body(stream: BufferedIOBase, headers: Mapping[str, str]) -> bytes:
     if headers.get("transfer-encoding", "").lower() != "chunked":
         return stream.read(int(headers.get("content-length") or 0))
     parts = []
