@@ -95,3 +95,19 @@ def test_home_follows_drydock_var(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert default_home() == tmp_path / "sandbox"
     monkeypatch.delenv("DRYDOCK_VAR")
     assert default_home().parts[-2:] == ("var", "sandbox")
+
+
+def test_stand_ins_for_the_clouds_are_there_only_when_asked_for(tmp_path: Path) -> None:
+    written(tmp_path)
+    state = read_state(tmp_path)
+    assert state
+    assert state.clouds is None
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({"external_id": "x1", "users": {"console": {"access_key": "A", "secret_key": "S"}}}))
+    urls = {name: f"http://127.0.0.1:{port}" for port, name in enumerate(("sts", "s3", "metadata", "google", "gcs"), 5)}
+    written(tmp_path, clouds=urls | {"secrets_file": str(secrets), "google_key_file": "/key.json"})
+    state = read_state(tmp_path)
+    assert state
+    assert state.clouds
+    assert (state.clouds.sts, state.clouds.external_id) == ("http://127.0.0.1:5", "x1")
+    assert state.clouds.keys() == {"access_key": "A", "secret_key": "S"}
