@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.admin import RowAdmin, register_rest
-from backups.models import Backup, BackupLocation, LocationCheck, PlacedLocation, Reading, Restore, VolumePreview
+from backups.models import (
+    Backup,
+    BackupLocation,
+    LocationChange,
+    LocationCheck,
+    PlacedLocation,
+    Reading,
+    Restore,
+    VolumePreview,
+)
 
 WISH = ("state", "attempt", "due_at", "requested_by_name", "created_at", "finished_at")
 
@@ -22,6 +31,13 @@ class LocationCheckAdmin(RowAdmin):
     list_display = ("location", "project", *WISH)
     list_filter = ("state", "created_at")
     search_fields = ("id", "location__name", "requested_by_name")
+
+
+@admin.register(LocationChange)
+class LocationChangeAdmin(RowAdmin):
+    list_display = ("location", "cluster", "kind", *WISH)
+    list_filter = ("state", "kind", "created_at")
+    search_fields = ("id", "location__name", "cluster__name", "requested_by_name")
 
 
 @admin.register(PlacedLocation)

@@ -12,11 +12,12 @@ from typing import TypeVar, cast
 
 from django.db import connection as database
 
-from backups.models import Backup, LocationCheck, Reading, Restore, VolumePreview
+from backups.models import Backup, LocationChange, LocationCheck, Reading, Restore, VolumePreview
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
 from backups.reconcile import lane as lanes
 from backups.reconcile import location as locations
+from backups.reconcile import location_change as changes
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
 from backups.reconcile import results, volumes
@@ -74,6 +75,11 @@ def submit_restore(restore: Restore) -> None:
 @carries(LocationCheck)
 def check_location(check: LocationCheck) -> None:
     locations.check(check)
+
+
+@carries(LocationChange)
+def change_location(change: LocationChange) -> None:
+    changes.carry_out(change)
 
 
 @carries(ClusterCheck)

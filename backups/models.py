@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
 
 from backups import lifecycle
 from backups.lifecycle import State
@@ -51,6 +52,13 @@ class LocationState(models.TextChoices):
     UNAVAILABLE = "unavailable", "Unavailable"
 
 
+class LocationManager(models.Manager["BackupLocation"]):
+    """Without those that were deleted: their rows stay only for what refers to them."""
+
+    def get_queryset(self) -> models.QuerySet[BackupLocation]:
+        return super().get_queryset().filter(deleted_at=None)
+
+
 class BackupLocation(models.Model):
     """Object storage for backups, owned by a project. Each cluster writes below `<prefix>/<cluster uid>`."""
 
@@ -74,22 +82,30 @@ class BackupLocation(models.Model):
     external_id = models.CharField("External ID", max_length=1224, blank=True)
     # {"access_key", "secret_key"}, {"service_account": the key file as text}, or {} for a cluster's own identity
     credentials = EncryptedJSONField(blank=True)
-    credentials_version = models.PositiveIntegerField(default=1)  # raised at every change of credentials or certificate
+    credentials_version = models.PositiveIntegerField(default=1)  # raised at every change that clusters must learn of
     state = models.CharField(max_length=20, choices=LocationState.choices, default=LocationState.UNKNOWN)
     state_reason = models.TextField(blank=True)
+    unavailable_since = models.DateTimeField(null=True, blank=True)
     checked_at = models.DateTimeField(null=True, blank=True)
+    next_check_at = models.DateTimeField(default=timezone.now, db_index=True)  # by the console itself
+    deleting_at = models.DateTimeField(null=True, blank=True)  # since when it is being taken out of the clusters
+    deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = LocationManager()
 
     class Meta:
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(
                 fields=["project", "name"],
+                condition=Q(deleted_at=None),
                 name="location_name_once_in_a_project",
                 violation_error_message="A location of this name is in the project already.",
             ),
             models.UniqueConstraint(
                 fields=["provider", "s3_url", "bucket", "prefix"],
+                condition=Q(deleted_at=None),
                 name="place_in_storage_once",
                 violation_error_message="Another location uses this bucket and prefix already.",
             ),
@@ -145,7 +161,11 @@ class LocationCheck(Wish):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
     location = models.ForeignKey(BackupLocation, null=True, blank=True, on_delete=models.CASCADE, related_name="checks")
-    draft = EncryptedJSONField(null=True, blank=True)  # the form's fields, only before there is a location
+    edits = models.ForeignKey(  # the saved location that a draft would change
+        BackupLocation, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+    look_only = models.BooleanField(default=False)  # up to the listing, nothing is written
+    draft = EncryptedJSONField(null=True, blank=True)  # the form's fields, only before they are saved
     steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
 
     class Meta:
@@ -177,6 +197,8 @@ class PlacedLocation(models.Model):
     object_name = models.CharField(max_length=63, unique=True)
     prefix = models.CharField(max_length=270)
     credentials_version = models.PositiveIntegerField(default=0)  # of the Secret that is in the cluster; 0: none yet
+    put_at = models.DateTimeField(null=True, blank=True)  # when the Secret there was written last
+    behind_since = models.DateTimeField(null=True, blank=True)  # since when the location differs from what is there
     phase = models.CharField(max_length=40, blank=True)  # Velero's own word
     message = models.TextField(blank=True)
     phase_at = models.DateTimeField(null=True, blank=True)
@@ -194,6 +216,44 @@ class PlacedLocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.location} in {self.cluster}"
+
+
+class ChangeKind(models.TextChoices):
+    ROLL_OUT = "roll_out", "Roll out"
+    REMOVE = "remove", "Remove"
+
+
+class ChangeState(models.TextChoices):
+    REQUESTED = "requested", "Requested"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    FORGOTTEN = "forgotten", "Left there"  # given up, knowing that the objects are still in the cluster
+
+
+class LocationChange(Wish):
+    """Bringing what was edited to one cluster that uses the location, or taking the location out of it."""
+
+    tenant_path = "location__project__tenant"
+    project_path = "location__project"
+    terminal = frozenset({ChangeState.COMPLETED, ChangeState.FAILED, ChangeState.FORGOTTEN})
+    job = "backups.jobs.change_location"
+
+    location = models.ForeignKey(BackupLocation, on_delete=models.CASCADE, related_name="changes")
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=10, choices=ChangeKind.choices)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["location", "cluster"],
+                condition=Q(state=ChangeState.REQUESTED),
+                name="one_open_change_of_a_location_in_a_cluster",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.location} in {self.cluster}"
 
 
 class ClusterResources(models.TextChoices):

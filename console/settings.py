@@ -124,6 +124,7 @@ def _queue(timeout: int) -> dict[str, Any]:
 
 # A job may hold its row's lease for this long; the queue ends it then, and the reconciler drives the row again.
 LEASE_SECONDS = 20
+LOCATION_CHECK_SECONDS = env.int("LOCATION_CHECK_SECONDS", default=300)
 RQ_QUEUES = {"interactive": _queue(LEASE_SECONDS), "commands": _queue(LEASE_SECONDS), "slow": _queue(600)}
 RQ_SHOW_ADMIN_LINK = False
 RQ = {"COMMIT_MODE": "auto"}  # console.lib.queue waits for the commit itself, once and for every caller

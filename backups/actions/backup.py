@@ -70,6 +70,9 @@ def _refuse_impossible(
 ) -> None:
     if location.project_id != cluster.project_id:
         raise BadInput("Choose a backup location of the cluster's project.", field="location")
+    held = BackupLocation.objects.select_for_update().filter(pk=location.pk).first()  # it may be deleted just now
+    if held is None or held.deleting_at:
+        raise BadInput(f"{location} is being deleted.", field="location", remedy="Choose another one.")
     if cluster.deregistered_at:
         raise BadInput(f"{cluster} is not registered any more.", field="cluster")
     if cluster.state == ClusterState.VELERO_MISSING:

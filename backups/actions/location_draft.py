@@ -7,7 +7,8 @@
 3. *Save* makes the location out of the draft that was tried, and removes the effort's other drafts.
 4. What is never saved is removed after a day (reconcile/location_draft.py).
 
-A draft is its creator's only.
+A draft is its creator's only. One that edits a saved location says so in `edits`; it begins with what is saved, and
+remembers of which version that was.
 """
 
 from __future__ import annotations
@@ -20,8 +21,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.permissions import Verb, require
-from backups.actions.location import NEEDED, create_location, request_check, request_recheck
+from backups import configuration
+from backups.actions.location import (
+    NEEDED,
+    create_location,
+    refuse_moving,
+    request_check,
+    request_recheck,
+    require_drafting,
+    update_location,
+)
 from backups.models import BackupLocation, CheckState, LocationCheck, Provider, SignIn
 from backups.reconcile.location_draft import LIVES
 from backups.storage import service_account
@@ -40,32 +49,46 @@ _BEFORE_SAVED = {UNOCCUPIED: "Nobody else's backups are here"}
 
 @transaction.atomic
 def validate(
-    *, by: User, project: Project, typed: Mapping[str, Any], earlier: LocationCheck | None = None
+    *,
+    by: User,
+    project: Project,
+    typed: Mapping[str, Any],
+    earlier: LocationCheck | None = None,
+    edits: BackupLocation | None = None,
 ) -> LocationCheck:
     """Have what was typed tried. Asked for twice at once, it is tried once.
 
     Raises BadInput for what cannot be right, before anything is sent anywhere.
     """
     fields = _fields(typed)
+    if edits:
+        refuse_moving(edits, fields)
     refuse_hopeless(_target(fields), loopback=outbound.policy().allow_loopback)
-    _refuse_taken_name(project, typed["name"])
-    _refuse_taken_place(project, fields)
-    draft = {**fields, "typed": dict(typed), "effort": _effort(earlier)}
-    return _same_and_running(by, project, draft) or request_check(by=by, project=project, **draft)
+    _refuse_taken_name(project, typed["name"], edits)
+    _refuse_taken_place(project, fields, edits)
+    draft = {**fields, "typed": dict(typed), **_begun(earlier, edits)}
+    same = _same_and_running(by, project, draft, edits)
+    return same or request_check(by=by, project=project, edits=edits, **draft)
 
 
 @transaction.atomic
 def keep(
-    *, by: User, project: Project, typed: Mapping[str, Any], earlier: LocationCheck | None = None
+    *,
+    by: User,
+    project: Project,
+    typed: Mapping[str, Any],
+    earlier: LocationCheck | None = None,
+    edits: BackupLocation | None = None,
 ) -> LocationCheck:
     """Keep what was typed although it cannot be tried yet."""
-    require(by, project, Verb.LOCATION_CREATE)
-    draft = {"typed": dict(typed), "effort": _effort(earlier)}
+    require_drafting(by, project, edits)
+    draft = {"typed": dict(typed), **_begun(earlier, edits)}
     if earlier is not None and not was_tried(earlier):
         earlier.draft = draft
         earlier.save(update_fields=["draft"])
         return earlier
-    check = LocationCheck(project=project, draft=draft, requested_by=by, requested_by_name=str(by), due_at=None)
+    check = LocationCheck(project=project, edits=edits, draft=draft, requested_by=by, due_at=None)
+    check.requested_by_name = str(by)
     check.state, check.finished_at = CheckState.FAILED, timezone.now()
     check.message = "Something in the form could not be right, so nothing was tried."
     save_new(check)
@@ -74,7 +97,10 @@ def keep(
 
 @transaction.atomic
 def save(*, by: User, check: LocationCheck, name: str, unvalidated: bool = False) -> BackupLocation:
-    """Make the location out of what `check` tried. Asked for twice, it is made once. Raises BadInput, NotVisible."""
+    """Make the location out of what `check` tried, or change the one it edits. Asked for twice, it is done once.
+
+    Raises BadInput, NotVisible.
+    """
     held = LocationCheck.objects.select_for_update().filter(pk=check.pk).first()
     if held is None:
         raise NotVisible("This draft is gone.")
@@ -82,9 +108,10 @@ def save(*, by: User, check: LocationCheck, name: str, unvalidated: bool = False
         return held.location
     if not was_tried(held):
         raise BadInput("Validate the location first; it is saved once every step has passed.")
-    _refuse_taken_name(held.project, name)
+    _refuse_taken_name(held.project, name, held.edits)
     others = _others(held)
-    location = create_location(by=by, check=held, name=name, unvalidated=unvalidated)
+    write = update_location if held.edits else create_location
+    location = write(by=by, check=held, name=name, unvalidated=unvalidated)
     others.delete()
     return location
 
@@ -103,17 +130,20 @@ def discard(*, check: LocationCheck) -> None:
     check.delete()
 
 
-def own_draft(*, by: User, project: Project, pk: uuid.UUID) -> LocationCheck:
+def own_draft(
+    *, by: User, project: Project, pk: uuid.UUID, edits: BackupLocation | None = None
+) -> LocationCheck:
     """This person's draft, or the check that a location of theirs was made from. Raises NotVisible."""
-    found: LocationCheck | None = _own(by.pk, project.pk).filter(pk=pk).select_related("location").first()
+    theirs = _own(by.pk, project.pk, edits).filter(pk=pk)
+    found: LocationCheck | None = theirs.select_related("location", "edits", "project__tenant").first()
     if found is None or (found.draft is None and found.location is None):
         raise NotVisible("There is no such draft.")
     return found
 
 
-def unfinished(*, by: User, project: Project) -> LocationCheck | None:
+def unfinished(*, by: User, project: Project, edits: BackupLocation | None = None) -> LocationCheck | None:
     """What this person typed last and has not saved."""
-    recent = _own(by.pk, project.pk).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
+    recent = _own(by.pk, project.pk, edits).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
     found: LocationCheck | None = recent.first()
     return found
 
@@ -166,25 +196,35 @@ def _briefly(step: dict[str, str], before: dict[str, str]) -> dict[str, str]:
     return step | {"cause": ""} if repeats else step
 
 
-def _own(person: uuid.UUID | None, project: uuid.UUID) -> Any:
-    return LocationCheck.objects.filter(requested_by=person, project=project).order_by("-created_at")
+def _own(person: uuid.UUID | None, project: uuid.UUID, edits: BackupLocation | None) -> Any:
+    mine = LocationCheck.objects.filter(requested_by=person, project=project, edits=edits)
+    return mine.order_by("-created_at")
 
 
-def _effort(earlier: LocationCheck | None) -> str:
-    return str((earlier.draft or {}).get("effort", "") if earlier else "") or uuid.uuid4().hex
+def _begun(earlier: LocationCheck | None, edits: BackupLocation | None) -> dict[str, Any]:
+    """What an effort keeps from its first draft on: its own id, and the version that is being edited."""
+    if earlier and earlier.draft and "effort" in earlier.draft:
+        return {name: earlier.draft[name] for name in ("effort", "of_version") if name in earlier.draft}
+    begun: dict[str, Any] = {"effort": uuid.uuid4().hex}
+    return begun | ({"of_version": edits.credentials_version} if edits else {})
 
 
 def _others(check: LocationCheck) -> Any:
     """The effort's other drafts. It is inside the ciphertext, so the person's few open drafts are opened one by one."""
     drafts = (
-        _own(check.requested_by_id, check.project_id).filter(location=None, draft__isnull=False).exclude(pk=check.pk)
+        _own(check.requested_by_id, check.project_id, check.edits)
+        .filter(location=None, draft__isnull=False)
+        .exclude(pk=check.pk)
     )
-    same = [row.pk for row in drafts if row.draft.get("effort") == _effort(check)]
+    effort = (check.draft or {}).get("effort")
+    same = [row.pk for row in drafts if effort and row.draft.get("effort") == effort]
     return LocationCheck.objects.filter(pk__in=same)
 
 
-def _same_and_running(by: User, project: Project, draft: dict[str, Any]) -> LocationCheck | None:
-    for check in LocationCheck.objects.open().filter(requested_by=by, project=project, location=None):
+def _same_and_running(
+    by: User, project: Project, draft: dict[str, Any], edits: BackupLocation | None
+) -> LocationCheck | None:
+    for check in LocationCheck.objects.open().filter(requested_by=by, project=project, location=None, edits=edits):
         if check.draft and check.draft["typed"] == draft["typed"]:
             return check
     return None
@@ -230,18 +270,43 @@ def _target(fields: Mapping[str, Any]) -> StorageTarget:
     return StorageTarget(**plain, ca_pem=fields["ca_certificate"] or None, **fields["credentials"])
 
 
-def _refuse_taken_name(project: Project, name: str) -> None:
-    if BackupLocation.objects.filter(project=project, name=name).exists():
+def _refuse_taken_name(project: Project, name: str, edits: BackupLocation | None) -> None:
+    if _others_in(project, edits).filter(name=name).exists():
         raise BadInput("A location of this name is in the project already.", field="name", remedy="Choose another one.")
 
 
-def _refuse_taken_place(project: Project, fields: Mapping[str, Any]) -> None:
+def _refuse_taken_place(project: Project, fields: Mapping[str, Any], edits: BackupLocation | None) -> None:
     """Only in the project itself: that a place elsewhere is taken is told to those with its keys, when they save it."""
     place = {name: fields[name] for name in ("provider", "s3_url", "bucket", "prefix")}
-    taken = BackupLocation.objects.filter(project=project, **place).first()
+    taken = _others_in(project, edits).filter(**place).first()
     if taken:
         raise BadInput(
             f"The location {taken} uses this bucket and prefix already.",
             field="prefix",
             remedy="Choose another prefix.",
         )
+
+
+def _others_in(project: Project, edits: BackupLocation | None) -> Any:
+    here = BackupLocation.objects.filter(project=project)
+    return here.exclude(pk=edits.pk) if edits else here
+
+
+# Editing
+
+
+def saved_as_typed(location: BackupLocation) -> dict[str, Any]:
+    """What somebody would have typed to get this location, secrets included: never for a page."""
+    plain = ("name", "bucket", "prefix", "region", "s3_url", "path_style", "role_arn", "external_id")
+    typed = {name: getattr(location, name) for name in plain}
+    line = configuration.one_line(**{name: typed[name] for name in ("region", "path_style", "s3_url")})
+    card = "s3" if location.s3_url and location.sign_in == SignIn.KEYS else str(location.provider)
+    keys = dict.fromkeys(("access_key", "secret_key", "service_account"), "") | location.credentials
+    chosen = {"provider": card, "sign_in": location.sign_in, "certificate": location.ca_certificate}
+    unsaid = set() if location.external_id else {"external_id"}  # for a role to come one is proposed
+    return {name: value for name, value in typed.items() if name not in unsaid} | chosen | keys | {"configuration": line}
+
+
+def only_renames(location: BackupLocation, typed: Mapping[str, Any]) -> bool:
+    """Whether the form says what is saved, but for the name."""
+    return all(getattr(location, name) == value for name, value in _fields(typed).items())

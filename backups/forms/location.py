@@ -252,9 +252,13 @@ class LocationForm(forms.Form):
             raw["certificate"] = ""
         return raw
 
+    def _over(self, typed: dict[str, Any]) -> LocationForm:
+        """The same kind of form over other data."""
+        return LocationForm(typed, default_prefix=self.default_prefix, kept=self.kept)
+
     def again(self, error: BadInput | None = None) -> LocationForm:
         """The same form with its errors, as a page shows it: with the uploaded certificate in the text field."""
-        shown = LocationForm(self.typed(), default_prefix=self.default_prefix, kept=self.kept)
+        shown = self._over(self.typed())
         shown.full_clean()
         for field, messages in self.errors.items():
             if field not in shown.errors:

@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.utils import timezone
 
 from backups import storage
 from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation, SignIn
+from backups.reconcile import location_health
 from backups.reconcile.readoption import readopt_locations
 from backups.velero import names
 from backups.velero.explain import explain
@@ -30,7 +32,7 @@ from backups.velero.secret import CLOUD, ensure_secret, keep_out_of_backups, sec
 from backups.velero.sign_in import SignedIn
 from console.kube.connection import Connection
 from console.lib import outbound
-from console.lib.errors import ConsoleError, Missing, Refused, TryLater
+from console.lib.errors import Changed, ConsoleError, Missing, Refused, TryLater
 from workspaces.models import Cluster, Overtaken
 
 VERDICT_WITHIN = 1.5  # seconds; measured 0.25 to 2 s on a busy machine. A worker that waits serves nobody else
@@ -40,6 +42,7 @@ STORED = (
     *("sign_in", "role_arn", "external_id", "credentials"),
 )
 VALIDATION_STAMP = 1.1
+CONFLICTS = 3
 
 
 # Why a check did not pass, the worse first.
@@ -71,14 +74,24 @@ def check(check: LocationCheck) -> None:
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:
     """Whether the place is free is asked before anything is written: a folder of ours would make the Velero that
     writes there go Unavailable."""
-    for step in storage.probe(target, outbound.policy(), thoroughly=not check.location):
-        yield asdict(step)
-        if step.id == "list" and not check.location:  # what is saved is ours already
-            free = _unoccupied(target, may_list=step.outcome == "pass")
-            if free:
-                yield free
-            if free.get("outcome") == "fail":
-                return
+    ours = _is_ours(check, target)
+    with contextlib.closing(storage.probe(target, outbound.policy(), thoroughly=not check.location)) as steps:
+        for step in steps:
+            yield asdict(step)
+            if step.id == "list" and check.look_only:
+                return  # before anything is written
+            if step.id == "list" and not ours:
+                free = _unoccupied(target, may_list=step.outcome == "pass")
+                if free:
+                    yield free
+                if free.get("outcome") == "fail":
+                    return
+
+
+def _is_ours(check: LocationCheck, target: storage.StorageTarget) -> bool:
+    """What is saved is ours already, and stays so while it is edited, unless that moves it."""
+    saved = check.location or check.edits
+    return bool(saved) and (saved.bucket, saved.prefix, saved.s3_url) == (target.bucket, target.prefix, target.s3_url)
 
 
 def _unoccupied(target: storage.StorageTarget, *, may_list: bool) -> dict[str, Any]:
@@ -102,10 +115,7 @@ def _finish(check: LocationCheck, failed: dict[str, Any] | None) -> None:
     end = _NOT_PASSED[failed.get("outcome", "fail")] if failed else CheckState.COMPLETED
     check.write(state=end, message=sentence)
     if check.location:
-        state = _HEALTH[end]
-        BackupLocation.objects.filter(pk=check.location.pk).update(
-            state=state, state_reason=sentence, checked_at=timezone.now()
-        )
+        location_health.note(check, _HEALTH[end], sentence)
 
 
 def _fields(location: BackupLocation | None) -> dict[str, Any]:
@@ -160,7 +170,7 @@ def _report(connection: Connection, placed: PlacedLocation) -> LocationReport:
     if placed.credentials_version == placed.location.credentials_version:
         with contextlib.suppress(Missing):  # somebody removed it by hand
             return _verdict(connection, placed)
-    _put(connection, placed)
+    put(connection, placed)
     return _verdict(connection, placed)
 
 
@@ -181,6 +191,17 @@ def _row(connection: Connection, location: BackupLocation, cluster: Cluster, sou
     return placed
 
 
+def put(connection: Connection, placed: PlacedLocation) -> None:
+    """Make Secret and BackupStorageLocation in the cluster say what the row says.
+
+    Raises TryLater when the row changed meanwhile, or somebody else is at the same objects.
+    """
+    for _ in range(CONFLICTS):
+        with contextlib.suppress(Changed):
+            return _put(connection, placed)
+    raise TryLater(f"Somebody else is changing the same objects in {placed.cluster}.", retry_after=2)
+
+
 def _put(connection: Connection, placed: PlacedLocation) -> None:
     """Secret first: Velero judges a new location at once, by the Secret it finds."""
     location, namespace = placed.location, placed.cluster.velero_namespace
@@ -191,10 +212,24 @@ def _put(connection: Connection, placed: PlacedLocation) -> None:
     }
     keys = _signed_in(location).secret_text()
     secret = secret_manifest(placed.object_name, namespace, {CLOUD: keys}, labels)
-    ensure_secret(connection, secret)
-    ensure_location(connection, location_manifest(_request(placed, labels)))
+    latest = partial(_still_latest, location)
+    ensure_secret(connection, secret, latest)
+    ensure_location(connection, location_manifest(_request(placed, labels)), latest)
     _guard_repository_password(connection, namespace)
-    PlacedLocation.objects.filter(pk=placed.pk).update(credentials_version=location.credentials_version)
+    _note_put(placed, location.credentials_version)
+
+
+def _still_latest(location: BackupLocation) -> None:
+    version = BackupLocation.objects.filter(pk=location.pk, deleting_at=None).values_list("credentials_version")
+    if version.first() != (location.credentials_version,):
+        raise TryLater(f"The location {location} was changed a moment ago.", retry_after=1)
+
+
+def _note_put(placed: PlacedLocation, version: int) -> None:
+    """What a slower worker put before does not count any more."""
+    row = PlacedLocation.objects.filter(pk=placed.pk, credentials_version__lte=version)
+    row.update(credentials_version=version, put_at=timezone.now())
+    row.filter(location__credentials_version=version).update(behind_since=None)
 
 
 def _signed_in(location: BackupLocation) -> SignedIn:
@@ -237,6 +272,16 @@ def _verdict(connection: Connection, placed: PlacedLocation) -> LocationReport:
         first = _judged(connection, placed, after=first.last_validated_at)
     note_verdict(placed, first)
     return first
+
+
+def verdict_anew(connection: Connection, placed: PlacedLocation) -> LocationReport:
+    """Velero's word after a change of the Secret, which Velero does not watch. Raises TryLater while it is silent."""
+    namespace = placed.cluster.velero_namespace
+    time.sleep(VALIDATION_STAMP)
+    before = revalidate_location(connection, namespace, placed.object_name)
+    report = _judged(connection, placed, after=before.last_validated_at)
+    note_verdict(placed, report)
+    return report
 
 
 def _judged(connection: Connection, placed: PlacedLocation, after: datetime | None) -> LocationReport:

@@ -5,7 +5,8 @@ Every round, in this order:
 2. Watch clusters that have open rows; let go of the others; list the idle ones every 45 seconds.
 3. Write what the watches heard into the rows, as it arrives.
 4. Drive again every row whose next step is due and that nobody holds.
-5. Say so where Velero has not begun within a minute; seal the audit log; tidy up after old restores.
+5. Say so where Velero has not begun within a minute; seal the audit log; tidy up after old restores; look at locations
+   again, and bring clusters up to date with them.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from django.utils import timezone
 from accounts import chain, throttle
 from accounts.models import Session
 from backups import lifecycle
-from backups.models import Backup, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
+from backups.models import Backup, LocationChange, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
 from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
-from backups.reconcile import location_draft, observation, readoption, volumes
+from backups.reconcile import location_change, location_draft, location_health, observation, readoption, volumes
 from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
 from console.lib import heartbeat, metrics, spool
 from console.lib.errors import ConsoleError
@@ -59,6 +60,7 @@ WISHES: dict[type[Wish], QueueName] = {
     Backup: "commands",
     Restore: "commands",
     LocationCheck: "interactive",
+    LocationChange: "slow",
     ClusterCheck: "interactive",
     Reading: "interactive",
     VolumePreview: "interactive",
@@ -106,6 +108,8 @@ class Reconciler:
         observation.flag_not_picked_up()
         observation.end_orphans()
         send_reading_of_results()
+        location_change.ask_for_overdue()
+        location_health.recheck_due()
         seal_audit_log(self.holder)
         self._plan_looks()
         if time.monotonic() >= self.sweep_at:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from backups.velero import names
-from backups.velero.objects import Identity, identity, remove, shares_labels
+from backups.velero.objects import Identity, as_read, identity, read_name, remove, shares_labels
 from backups.velero.reading import Fields
 from backups.velero.secret import CLOUD
 from console.lib.errors import AlreadyThere, BadInput, Refused
@@ -161,12 +161,18 @@ def _spec(fields: Fields) -> dict[str, Any]:
     }
 
 
-def ensure_location(conn: names.KubeApi, manifest: names.Json) -> LocationReport:
+def ensure_location(
+    conn: names.KubeApi, manifest: names.Json, still_wanted: Callable[[], None] = lambda: None
+) -> LocationReport:
     """Create, or bring credential, certificate, configuration, access mode and sync period of ours up to date.
 
-    Raises: Refused (the name belongs to somebody else, or the place in the bucket differs), and the connection's.
+    `still_wanted` as for a Secret (secret.py): what is older never replaces what is newer.
+
+    Raises: Refused (the name belongs to somebody else, or the place in the bucket differs), Changed, what
+    `still_wanted` and the connection raise.
     """
     meta = manifest["metadata"]
+    still_wanted()
     try:
         return read_location(conn.create(names.locations_path(meta["namespace"]), manifest))
     except AlreadyThere:
@@ -175,7 +181,11 @@ def ensure_location(conn: names.KubeApi, manifest: names.Json) -> LocationReport
     existing = conn.get(path)
     _check_ours(existing, manifest)
     patch = _changes(existing.get("spec") or {}, manifest["spec"])
-    return read_location(conn.merge_patch(path, {"spec": patch}) if patch else existing)
+    if not patch:
+        return read_location(existing)
+    still_wanted()
+    which = as_read(existing)
+    return read_location(conn.merge_patch(path, {"spec": patch, **({"metadata": which} if which else {})}))
 
 
 def _check_ours(existing: names.Json, manifest: names.Json) -> None:
@@ -236,6 +246,26 @@ def _other_minute(period: str) -> str:
 def delete_location(conn: names.KubeApi, namespace: str, name: str) -> None:
     """Remove it; its Backup objects stay behind and must be removed before (velero.md §0.8)."""
     remove(conn, names.path("backupstoragelocations", namespace, name))
+
+
+def forget_backups(conn: names.KubeApi, namespace: str, name: str) -> int:
+    """Remove the Backup objects that belong to a location; how many. What they stand for stays in the bucket: only a
+    DeleteBackupRequest touches that.
+
+    While the location is there and syncs, Velero brings them back (backup_sync_controller.go:134-275).
+    """
+    selector = f"{names.STORAGE_LOCATION}={names.label_value(name)}"
+    found = [read_name(raw) for raw in conn.list(names.path("backups", namespace), labelSelector=selector)]
+    for each in found:
+        remove(conn, names.path("backups", namespace, each))
+    return len(found)
+
+
+def remove_snapshot_locations(conn: names.KubeApi, namespace: str, labels: Mapping[str, str]) -> None:
+    """Remove the VolumeSnapshotLocations that carry `labels` and that we made."""
+    selector = ",".join(f"{key}={value}" for key, value in {**labels, names.MANAGED_BY: names.DRYDOCK}.items())
+    for raw in list(conn.list(names.path("volumesnapshotlocations", namespace), labelSelector=selector)):
+        remove(conn, names.path("volumesnapshotlocations", namespace, read_name(raw)))
 
 
 def switch_sync_on(conn: names.KubeApi, namespace: str, name: str) -> None:

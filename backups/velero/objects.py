@@ -47,6 +47,17 @@ def shares_labels(obj: object, wanted: Mapping[str, str], keys: tuple[str, ...])
     return all(found.get(key) == wanted[key] for key in keys if key in wanted)
 
 
+def read_name(obj: object) -> str:
+    """What the object is called; empty for what has no name."""
+    return Fields(obj).text("metadata.name")
+
+
+def as_read(obj: names.Json) -> names.Json:
+    """Metadata for a patch that is to fail with Changed when the object is not what was read any more."""
+    version = Fields(obj).text("metadata.resourceVersion")
+    return {"resourceVersion": version} if version else {}
+
+
 def create_once(conn: names.KubeApi, plural: str, manifest: names.Json) -> names.Json:
     """Create; a 409 for an object that carries the same request label is the same wish, already granted.
 

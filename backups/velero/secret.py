@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from backups.velero import names
-from backups.velero.objects import remove, shares_labels
+from backups.velero.objects import as_read, remove, shares_labels
 from console.kube import paths
 from console.lib.errors import AlreadyThere, BadInput, Missing, Refused
 
@@ -99,22 +99,28 @@ def secret_manifest(name: str, namespace: str, data: Mapping[str, str], labels: 
     }
 
 
-def ensure_secret(conn: names.KubeApi, manifest: names.Json) -> bool:
+def ensure_secret(
+    conn: names.KubeApi, manifest: names.Json, still_wanted: Callable[[], None] = lambda: None
+) -> bool:
     """Make the cluster's Secret equal `manifest`; true when something was written.
 
-    Velero does not watch Secrets: after a change call `revalidate_location`.
+    Velero does not watch Secrets: after a change call `revalidate_location`. `still_wanted` raises when `manifest` is
+    out of date. It is asked between reading and writing, and the writing fails if the object moved on since it was
+    read: so what is older never replaces what is newer.
 
-    Raises: Refused (a Secret of that name belongs to somebody else), and whatever the connection raises.
+    Raises: Refused (a Secret of that name belongs to somebody else), Changed, what `still_wanted` and the connection
+    raise.
     """
     meta = manifest["metadata"]
+    still_wanted()
     try:
         conn.create(paths.core("secrets", meta["namespace"]), manifest)
     except AlreadyThere:
-        return _update(conn, manifest)
+        return _update(conn, manifest, still_wanted)
     return True
 
 
-def _update(conn: names.KubeApi, manifest: names.Json) -> bool:
+def _update(conn: names.KubeApi, manifest: names.Json, still_wanted: Callable[[], None]) -> bool:
     meta = manifest["metadata"]
     path = paths.core("secrets", meta["namespace"], meta["name"])
     existing = conn.get(path)
@@ -127,7 +133,9 @@ def _update(conn: names.KubeApi, manifest: names.Json) -> bool:
     if stored == manifest["data"] and shares_labels(existing, meta["labels"], tuple(meta["labels"])):
         return False
     dropped = dict.fromkeys(set(stored) - set(manifest["data"]))
-    conn.merge_patch(path, {"metadata": {"labels": meta["labels"]}, "data": {**dropped, **manifest["data"]}})
+    still_wanted()
+    which = {"labels": meta["labels"], **as_read(existing)}
+    conn.merge_patch(path, {"metadata": which, "data": {**dropped, **manifest["data"]}})
     return True
 
 
