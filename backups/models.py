@@ -217,6 +217,11 @@ class PlacedLocation(models.Model):
     def __str__(self) -> str:
         return f"{self.location} in {self.cluster}"
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the cluster holds what the location was before."""
+        return self.credentials_version not in (0, self.location.credentials_version)
+
 
 class ChangeKind(models.TextChoices):
     ROLL_OUT = "roll_out", "Roll out"

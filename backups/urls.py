@@ -9,6 +9,8 @@ from backups.views import (
     cluster,
     connection,
     location,
+    location_change,
+    location_form,
     log,
     project,
     register,
@@ -51,10 +53,25 @@ urlpatterns = [
     path("restores/<uuid:pk>/log.txt", log.log_text, {"kind": "restore"}, name="restore_log_text"),
     path("projects/<uuid:project>/settings/", location.project_settings, name="project_settings"),
     path("projects/<uuid:project>/settings/locations/", location.location_list, name="location_list"),
-    path("projects/<uuid:project>/settings/locations/add/", location.location_create, name="location_create"),
+    path("projects/<uuid:project>/settings/locations/add/", location_form.location_create, name="location_create"),
     path(
-        "projects/<uuid:project>/settings/locations/add/<uuid:draft>/", location.location_create, name="location_draft"
+        "projects/<uuid:project>/settings/locations/add/<uuid:draft>/",
+        location_form.location_create,
+        name="location_draft",
     ),
     path("locations/<uuid:location>/", location.location_detail, name="location_detail"),
+    path("locations/<uuid:location>/edit/", location_form.location_edit, name="location_edit"),
+    path("locations/<uuid:location>/edit/<uuid:draft>/", location_form.location_edit, name="location_edit_draft"),
+    path("locations/<uuid:location>/delete/", location_change.location_delete, name="location_delete"),
+    path(
+        "locations/<uuid:location>/clusters/<uuid:cluster>/retry/",
+        location_change.location_retry,
+        name="location_retry",
+    ),
+    path(
+        "locations/<uuid:location>/clusters/<uuid:cluster>/forget/",
+        location_change.location_forget,
+        name="location_forget",
+    ),
     path("locations/<uuid:location>/recheck/", location.location_recheck, name="location_recheck"),
 ]

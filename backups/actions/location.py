@@ -33,9 +33,7 @@ NEEDED = {
 
 
 @transaction.atomic
-def request_check(
-    *, by: User, project: Project, edits: BackupLocation | None = None, **draft: Any
-) -> LocationCheck:
+def request_check(*, by: User, project: Project, edits: BackupLocation | None = None, **draft: Any) -> LocationCheck:
     """Have a location tried before it is saved, or what an edit would make of `edits`.
 
     `draft` holds BackupLocation's fields of the same names. Raises BadInput for a field that cannot be right, before
@@ -123,7 +121,7 @@ def retry_change(*, by: User, location: BackupLocation, cluster: Cluster) -> Non
         verb, kind = Verb.LOCATION_DELETE, ChangeKind.REMOVE
     require(by, location, verb)
     if not location.placed.filter(cluster=cluster).exists():
-        raise NotVisible("There is nothing here.")
+        raise BadInput(f"{location} is not in {cluster}.")
     ask(location, [cluster.pk], kind, by)
     audit.record(by=by, verb="location.retry", target=location, cluster=cluster.name)
 
@@ -136,7 +134,9 @@ def roll_out(location: BackupLocation, by: User) -> None:
 
 def locked(location: BackupLocation) -> BackupLocation:
     """The row, for this transaction alone. Raises NotVisible once it is deleted, BadInput while it is being deleted."""
-    row = BackupLocation.objects.select_for_update(of=("self",)).select_related("project").filter(pk=location.pk).first()
+    row = (
+        BackupLocation.objects.select_for_update(of=("self",)).select_related("project").filter(pk=location.pk).first()
+    )
     if row is None:
         raise NotVisible("There is nothing here.")
     if row.deleting_at:

@@ -15,7 +15,7 @@ from backups.actions.location import locked
 from backups.lifecycle import State
 from backups.models import Backup, BackupLocation, ChangeKind, ChangeState, LocationChange
 from backups.reconcile import location_change
-from console.lib.errors import BadInput, NotVisible
+from console.lib.errors import BadInput
 from workspaces.models import Cluster
 
 NEVER_MADE = (State.REJECTED, State.CANCELED)  # nothing of these ever came to the bucket
@@ -42,7 +42,7 @@ def uses(location: BackupLocation) -> list[Use]:
 
 
 def _kept(location: BackupLocation) -> QuerySet[Backup]:
-    return Backup.objects.filter(~Q(state__in=NEVER_MADE), location=location)  # type: ignore[no-any-return]
+    return Backup.objects.filter(~Q(state__in=NEVER_MADE), location=location)
 
 
 @transaction.atomic
@@ -75,13 +75,13 @@ def _listed(using: list[Use]) -> str:
 def forget_place(*, by: User, location: BackupLocation, cluster: Cluster) -> None:
     """Delete the location without its objects in a cluster that does not let go of them. They stay there.
 
-    Raises BadInput while it has not been tried, NotVisible where there is nothing to forget.
+    Raises BadInput while it has not been tried, and where there is nothing to forget.
     """
     require(by, location, Verb.LOCATION_DELETE)
     changes = LocationChange.objects.select_for_update().filter(location=location, cluster=cluster)
     change = changes.filter(kind=ChangeKind.REMOVE).select_related("location", "cluster").first()
     if change is None or change.state in (ChangeState.COMPLETED, ChangeState.FORGOTTEN):
-        raise NotVisible("There is nothing here.")
+        raise BadInput(f"{location} is not being taken out of {cluster}.")
     if not change.message:
         raise BadInput(f"{location} is being taken out of {cluster} just now.", remedy="Wait for what comes of it.")
     audit.record(by=by, verb="location.forget", target=location, cluster=cluster.name)

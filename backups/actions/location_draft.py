@@ -130,9 +130,7 @@ def discard(*, check: LocationCheck) -> None:
     check.delete()
 
 
-def own_draft(
-    *, by: User, project: Project, pk: uuid.UUID, edits: BackupLocation | None = None
-) -> LocationCheck:
+def own_draft(*, by: User, project: Project, pk: uuid.UUID, edits: BackupLocation | None = None) -> LocationCheck:
     """This person's draft, or the check that a location of theirs was made from. Raises NotVisible."""
     theirs = _own(by.pk, project.pk, edits).filter(pk=pk)
     found: LocationCheck | None = theirs.select_related("location", "edits", "project__tenant").first()
@@ -143,7 +141,9 @@ def own_draft(
 
 def unfinished(*, by: User, project: Project, edits: BackupLocation | None = None) -> LocationCheck | None:
     """What this person typed last and has not saved."""
-    recent = _own(by.pk, project.pk, edits).filter(location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES)
+    recent = _own(by.pk, project.pk, edits).filter(
+        location=None, draft__isnull=False, created_at__gt=timezone.now() - LIVES
+    )
     found: LocationCheck | None = recent.first()
     return found
 
@@ -301,10 +301,12 @@ def saved_as_typed(location: BackupLocation) -> dict[str, Any]:
     typed = {name: getattr(location, name) for name in plain}
     line = configuration.one_line(**{name: typed[name] for name in ("region", "path_style", "s3_url")})
     card = "s3" if location.s3_url and location.sign_in == SignIn.KEYS else str(location.provider)
-    keys = dict.fromkeys(("access_key", "secret_key", "service_account"), "") | location.credentials
+    keys: dict[str, Any] = dict.fromkeys(("access_key", "secret_key", "service_account"), "") | location.credentials
     chosen = {"provider": card, "sign_in": location.sign_in, "certificate": location.ca_certificate}
     unsaid = set() if location.external_id else {"external_id"}  # for a role to come one is proposed
-    return {name: value for name, value in typed.items() if name not in unsaid} | chosen | keys | {"configuration": line}
+    return (
+        {name: value for name, value in typed.items() if name not in unsaid} | chosen | keys | {"configuration": line}
+    )
 
 
 def only_renames(location: BackupLocation, typed: Mapping[str, Any]) -> bool:

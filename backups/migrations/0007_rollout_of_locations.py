@@ -9,105 +9,139 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('backups', '0006_sign_in_of_locations'),
-        ('workspaces', '0006_workspace_names'),
+        ("backups", "0006_sign_in_of_locations"),
+        ("workspaces", "0006_workspace_names"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='LocationChange',
+            name="LocationChange",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('state', models.CharField(db_index=True, default='requested', max_length=20)),
-                ('message', models.TextField(blank=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('due_at', models.DateTimeField(blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True)),
-                ('requested_by_name', models.CharField(blank=True, max_length=254)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('kind', models.CharField(choices=[('roll_out', 'Roll out'), ('remove', 'Remove')], max_length=10)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("state", models.CharField(db_index=True, default="requested", max_length=20)),
+                ("message", models.TextField(blank=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                (
+                    "due_at",
+                    models.DateTimeField(
+                        blank=True, db_index=True, default=workspaces.models.wish.redrive_time, null=True
+                    ),
+                ),
+                ("requested_by_name", models.CharField(blank=True, max_length=254)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("kind", models.CharField(choices=[("roll_out", "Roll out"), ("remove", "Remove")], max_length=10)),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.RemoveConstraint(
-            model_name='backuplocation',
-            name='location_name_once_in_a_project',
+            model_name="backuplocation",
+            name="location_name_once_in_a_project",
         ),
         migrations.RemoveConstraint(
-            model_name='backuplocation',
-            name='place_in_storage_once',
+            model_name="backuplocation",
+            name="place_in_storage_once",
         ),
         migrations.AddField(
-            model_name='backuplocation',
-            name='deleted_at',
+            model_name="backuplocation",
+            name="deleted_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='backuplocation',
-            name='deleting_at',
+            model_name="backuplocation",
+            name="deleting_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='backuplocation',
-            name='next_check_at',
+            model_name="backuplocation",
+            name="next_check_at",
             field=models.DateTimeField(db_index=True, default=django.utils.timezone.now),
         ),
         migrations.AddField(
-            model_name='backuplocation',
-            name='unavailable_since',
+            model_name="backuplocation",
+            name="unavailable_since",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='locationcheck',
-            name='edits',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='backups.backuplocation'),
+            model_name="locationcheck",
+            name="edits",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="+",
+                to="backups.backuplocation",
+            ),
         ),
         migrations.AddField(
-            model_name='locationcheck',
-            name='look_only',
+            model_name="locationcheck",
+            name="look_only",
             field=models.BooleanField(default=False),
         ),
         migrations.AddField(
-            model_name='placedlocation',
-            name='behind_since',
+            model_name="placedlocation",
+            name="behind_since",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='placedlocation',
-            name='put_at',
+            model_name="placedlocation",
+            name="put_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddConstraint(
-            model_name='backuplocation',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('project', 'name'), name='location_name_once_in_a_project', violation_error_message='A location of this name is in the project already.'),
+            model_name="backuplocation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at", None)),
+                fields=("project", "name"),
+                name="location_name_once_in_a_project",
+                violation_error_message="A location of this name is in the project already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='backuplocation',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted_at', None)), fields=('provider', 's3_url', 'bucket', 'prefix'), name='place_in_storage_once', violation_error_message='Another location uses this bucket and prefix already.'),
+            model_name="backuplocation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted_at", None)),
+                fields=("provider", "s3_url", "bucket", "prefix"),
+                name="place_in_storage_once",
+                violation_error_message="Another location uses this bucket and prefix already.",
+            ),
         ),
         migrations.AddField(
-            model_name='locationchange',
-            name='cluster',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='workspaces.cluster'),
+            model_name="locationchange",
+            name="cluster",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="+", to="workspaces.cluster"
+            ),
         ),
         migrations.AddField(
-            model_name='locationchange',
-            name='location',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='changes', to='backups.backuplocation'),
+            model_name="locationchange",
+            name="location",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="changes", to="backups.backuplocation"
+            ),
         ),
         migrations.AddField(
-            model_name='locationchange',
-            name='requested_by',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="locationchange",
+            name="requested_by",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='locationchange',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'requested')), fields=('location', 'cluster'), name='one_open_change_of_a_location_in_a_cluster'),
+            model_name="locationchange",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "requested")),
+                fields=("location", "cluster"),
+                name="one_open_change_of_a_location_in_a_cluster",
+            ),
         ),
     ]

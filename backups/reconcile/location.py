@@ -75,23 +75,24 @@ def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict
     """Whether the place is free is asked before anything is written: a folder of ours would make the Velero that
     writes there go Unavailable."""
     ours = _is_ours(check, target)
-    with contextlib.closing(storage.probe(target, outbound.policy(), thoroughly=not check.location)) as steps:
-        for step in steps:
-            yield asdict(step)
-            if step.id == "list" and check.look_only:
-                return  # before anything is written
-            if step.id == "list" and not ours:
-                free = _unoccupied(target, may_list=step.outcome == "pass")
-                if free:
-                    yield free
-                if free.get("outcome") == "fail":
-                    return
+    for step in storage.probe(target, outbound.policy(), thoroughly=not check.location):
+        yield asdict(step)
+        if step.id == "list" and check.look_only:
+            return  # before anything is written
+        if step.id == "list" and not ours:
+            free = _unoccupied(target, may_list=step.outcome == "pass")
+            if free:
+                yield free
+            if free.get("outcome") == "fail":
+                return
 
 
 def _is_ours(check: LocationCheck, target: storage.StorageTarget) -> bool:
     """What is saved is ours already, and stays so while it is edited, unless that moves it."""
     saved = check.location or check.edits
-    return bool(saved) and (saved.bucket, saved.prefix, saved.s3_url) == (target.bucket, target.prefix, target.s3_url)
+    if saved is None:
+        return False
+    return (saved.bucket, saved.prefix, saved.s3_url) == (target.bucket, target.prefix, target.s3_url)
 
 
 def _unoccupied(target: storage.StorageTarget, *, may_list: bool) -> dict[str, Any]:

@@ -46,7 +46,7 @@ from backups.velero.restore import delete_restore
 from backups.velero.secret import delete_secret
 from console.kube.connection import Connection
 from console.lib import context
-from console.lib.errors import ConsoleError, Missing, Refused, TryLater, Unanswered
+from console.lib.errors import ConsoleError, Missing, TryLater, Unanswered
 from console.lib.queue import enqueue
 from workspaces.connections import connected
 from workspaces.models import Cluster, Overtaken
@@ -67,6 +67,7 @@ def ask(location: BackupLocation, clusters: Iterable[uuid.UUID], kind: ChangeKin
     for cluster in clusters:
         place = {"location": location, "cluster_id": cluster, "state": ChangeState.REQUESTED}
         change, made = LocationChange.objects.get_or_create(**place, defaults={"kind": kind, **who})
+        LocationChange.objects.filter(location=location, cluster_id=cluster).exclude(pk=change.pk).delete()
         if not made:
             again = {"kind": kind, "attempt": F("attempt") + 1, "due_at": redrive_time(), **who}
             again |= {"message": change.message if change.kind == kind else ""}
@@ -198,7 +199,9 @@ def _remove_restores(connection: Connection, placed: PlacedLocation) -> None:
     Raises TryLater while Velero is at it.
     """
     namespace = placed.cluster.velero_namespace
-    left = Restore.objects.filter(cluster=placed.cluster, backup__location=placed.location, backup__cluster=placed.source)
+    left = Restore.objects.filter(
+        cluster=placed.cluster, backup__location=placed.location, backup__cluster=placed.source
+    )
     for restore in left.filter(tidied_at=None).exclude(object_uid=""):
         delete_restore(connection, namespace, restore.object_name)
         if not is_gone(connection, "restores", namespace, restore.object_name):

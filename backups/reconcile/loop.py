@@ -31,7 +31,16 @@ from django.utils import timezone
 from accounts import chain, throttle
 from accounts.models import Session
 from backups import lifecycle
-from backups.models import Backup, LocationChange, LocationCheck, PlacedLocation, Reading, Restore, VeleroWish, VolumePreview
+from backups.models import (
+    Backup,
+    LocationChange,
+    LocationCheck,
+    PlacedLocation,
+    Reading,
+    Restore,
+    VeleroWish,
+    VolumePreview,
+)
 from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
 from backups.reconcile import location_change, location_draft, location_health, observation, readoption, volumes

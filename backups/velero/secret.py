@@ -99,9 +99,7 @@ def secret_manifest(name: str, namespace: str, data: Mapping[str, str], labels: 
     }
 
 
-def ensure_secret(
-    conn: names.KubeApi, manifest: names.Json, still_wanted: Callable[[], None] = lambda: None
-) -> bool:
+def ensure_secret(conn: names.KubeApi, manifest: names.Json, still_wanted: Callable[[], None] = lambda: None) -> bool:
     """Make the cluster's Secret equal `manifest`; true when something was written.
 
     Velero does not watch Secrets: after a change call `revalidate_location`. `still_wanted` raises when `manifest` is

@@ -46,6 +46,12 @@ def _location(by: User, rows: Rows) -> object:
     return request_recheck(by=by, location=rows["location"])
 
 
+def _place(by: User, rows: Rows) -> object:
+    from backups.actions.location import retry_change
+
+    return retry_change(by=by, location=rows["location"], cluster=rows["cluster"])
+
+
 def _cluster(by: User, rows: Rows) -> object:
     from workspaces.actions.cluster import request_recheck
 
@@ -68,6 +74,7 @@ JOBS: dict[str, Asking] = {
     "submit_backup": Asking("TP", _backup),
     "submit_restore": Asking("TP", _restore),
     "check_location": Asking("TP", _location),
+    "change_location": Asking("TP", _place),
     "check_cluster": Asking("TP", _cluster),
     "read": Asking(ALL, _log),
     "preview_volumes": Asking("TP", _preview),

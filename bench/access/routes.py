@@ -52,6 +52,7 @@ ROUTES: dict[str, Route] = {
     # Drafts are their creator's alone
     "wizard_step": Route("draft", get="", post=""),
     "location_draft": Route("location draft", get="", post=""),
+    "location_edit_draft": Route("location draft", get="", post=""),
     "volume_preview": Route("preview", get=""),
     # Projects
     "project_overview": Route("project", get="TPV"),
@@ -125,4 +126,8 @@ ROUTES: dict[str, Route] = {
     "location_create": Route("project", get="TP", post="TP"),
     "location_detail": Route("location", get="TPV"),
     "location_recheck": Route("location", post="TP"),
+    "location_edit": Route("location", get="TP", post="TP"),
+    "location_delete": Route("location", get="TP", post="TP"),
+    "location_retry": Route("location", post="TP"),
+    "location_forget": Route("location", post="TP"),
 }

@@ -5,7 +5,7 @@ const form = document.querySelector("[data-location-form]");
 const field = (name) => form.elements.namedItem(name);
 const NAMES = { region: "region", s3forcepathstyle: "path_style", s3url: "s3_url" };
 const WITHOUT_REGIONS = "us-east-1";
-const provider = () => form.querySelector("[name=provider]:checked")?.value;
+const provider = () => form.querySelector("[name=provider]:checked, [name=provider][type=hidden]")?.value;
 
 // Configuration: one line and three fields. backups/configuration.py reads and writes the same.
 function writeLine() {
