@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.models import Tenant, User
 from accounts.permissions import Verb, require
 from backups.models import BackupLocation, ChangeKind, CheckState, LocationCheck, LocationState, SignIn
-from backups.reconcile.location_change import ask, clusters_of
+from backups.reconcile.location_change import ask, roll_out
 from console.lib.certificates import read_bundle
 from console.lib.errors import BadInput, NotVisible
 from console.lib.queue import enqueue
@@ -67,7 +67,7 @@ def create_location(*, by: User, check: LocationCheck, name: str, unvalidated: b
     require(by, check.project, Verb.LOCATION_CREATE)
     if check.draft is None:
         raise BadInput("This check belongs to a location that is saved already.")
-    passed = _passed(by, check, unvalidated)
+    passed = _passed(check, unvalidated)
     location = BackupLocation(project=check.project, name=name, **_fields(check.draft), **_health(check, passed))
     save_new(location)
     check.location, check.draft = location, None  # its keys are the location's now
@@ -91,7 +91,7 @@ def update_location(*, by: User, check: LocationCheck, name: str, unvalidated: b
     refuse_moving(location, fields)
     if check.draft["of_version"] != location.credentials_version:
         raise BadInput(f"Somebody else changed {location} meanwhile.", remedy="Discard this and begin anew.")
-    passed = _passed(by, check, unvalidated)
+    passed = _passed(check, unvalidated)
     changed = _set(location, fields | {"name": name})
     _set(location, _health(check, passed) | {"unavailable_since": None})
     location.credentials_version += any(each != "name" for each in changed)
@@ -126,12 +126,6 @@ def retry_change(*, by: User, location: BackupLocation, cluster: Cluster) -> Non
     audit.record(by=by, verb="location.retry", target=location, cluster=cluster.name)
 
 
-def roll_out(location: BackupLocation, by: User) -> None:
-    """Have every cluster that uses the location learn of what was changed."""
-    location.placed.filter(behind_since=None).update(behind_since=timezone.now())
-    ask(location, clusters_of(location), ChangeKind.ROLL_OUT, by)
-
-
 def locked(location: BackupLocation) -> BackupLocation:
     """The row, for this transaction alone. Raises NotVisible once it is deleted, BadInput while it is being deleted."""
     row = (
@@ -144,12 +138,12 @@ def locked(location: BackupLocation) -> BackupLocation:
     return row
 
 
-def require_drafting(by: User, project: Project, edits: BackupLocation | None) -> None:
+def require_drafting(person: User, project: Project, edits: BackupLocation | None) -> None:
     """Whoever may save it may try it."""
     if edits is None:
-        require(by, project, Verb.LOCATION_CREATE)
+        require(person, project, Verb.LOCATION_CREATE)
     else:
-        require(by, edits, Verb.LOCATION_UPDATE)
+        require(person, edits, Verb.LOCATION_UPDATE)
 
 
 def may_save_unvalidated(project: Project) -> bool:
@@ -157,7 +151,7 @@ def may_save_unvalidated(project: Project) -> bool:
     return project.tenant.unvalidated_location_by != Tenant.UnvalidatedLocations.NOBODY
 
 
-def _passed(by: User, check: LocationCheck, unvalidated: bool) -> bool:
+def _passed(check: LocationCheck, unvalidated: bool) -> bool:
     """Whether every step did. Raises BadInput when it is not to be saved then."""
     if check.state == CheckState.COMPLETED:
         return True
@@ -188,7 +182,7 @@ def why_fixed(location: BackupLocation) -> str:
 def refuse_moving(location: BackupLocation, fields: Mapping[str, Any]) -> None:
     """Raises BadInput at the field that would make the location another place than the one in use: in a cluster Velero
     would purge the backups of the old place (velero.md §0.8)."""
-    moved = [name for name in FIXED if fields[name] != getattr(location, name)]
+    moved = [name for name in FIXED if name in fields and fields[name] != getattr(location, name)]
     if moved and (why := why_fixed(location)):
         said = f"{FIXED[moved[0]]} of {location} cannot change any more. {why}"
         raise BadInput(said, field=moved[0], remedy="Add another location for another place.")

@@ -62,7 +62,7 @@ def delete_location(*, by: User, location: BackupLocation, typed_name: str) -> B
     audit.record(by=by, verb="location.delete", target=row, bucket=row.bucket, prefix=row.prefix)
     row.placed.filter(cluster__deregistered_at__isnull=False).delete()
     location_change.ask(row, location_change.clusters_of(row), ChangeKind.REMOVE, by)
-    location_change.finish_deletion(row.pk)
+    location_change.finish_deletion(row.pk, record=False)
     return row
 
 

@@ -76,6 +76,12 @@ def ask(location: BackupLocation, clusters: Iterable[uuid.UUID], kind: ChangeKin
         enqueue(change.job, change.pk, change.attempt, queue="slow")
 
 
+def roll_out(location: BackupLocation, by: User | None) -> None:
+    """Have every cluster that uses the location learn of what was changed."""
+    location.placed.filter(behind_since=None).update(behind_since=timezone.now())
+    ask(location, clusters_of(location), ChangeKind.ROLL_OUT, by)
+
+
 def ask_for_overdue() -> int:
     """Ask where a place is behind or to be removed and nobody works on it; how many. What failed rests for a while."""
     asked = 0
@@ -225,14 +231,15 @@ def forget(change: LocationChange, why: str) -> None:
 
 
 @transaction.atomic
-def finish_deletion(location: uuid.UUID) -> bool:
-    """Once nothing of it is placed any more, forget the keys and show the location no longer."""
+def finish_deletion(location: uuid.UUID, *, record: bool = True) -> bool:
+    """Once nothing of it is placed any more, forget the keys and show the location no longer. Whether that is so."""
     row = BackupLocation.objects.select_for_update().filter(pk=location, deleting_at__isnull=False).first()
     if row is None or PlacedLocation.objects.filter(location=location).exists():
         return False
     row.deleted_at, row.credentials, row.ca_certificate = timezone.now(), {}, ""
     row.save(update_fields=["deleted_at", "credentials", "ca_certificate"])
-    audit.record(by=None, verb="location.remove", target=row, bucket=row.bucket)
+    if record:
+        audit.record(by=None, verb="location.remove", target=row, bucket=row.bucket)
     return True
 
 

@@ -23,7 +23,16 @@ from accounts.actions.site import set_person_active
 from accounts.actions.team import create_team
 from accounts.models import AuditChain, AuditEvent, Invitation, Membership, Team, Tenant, User
 from accounts.roles import ProjectAdmin, TenantAdmin, WorkspaceAdmin
-from backups.models import Backup, BackupLocation, LocationCheck, PlacedLocation, Reading, Restore, VolumePreview
+from backups.models import (
+    Backup,
+    BackupLocation,
+    LocationChange,
+    LocationCheck,
+    PlacedLocation,
+    Reading,
+    Restore,
+    VolumePreview,
+)
 from console.lib.crypto import EncryptedJSONField
 from console.lib.errors import BadInput
 from tests.people import PASSWORD, give, person, team
@@ -79,6 +88,7 @@ def everything(project: Project, alice: User, east: Cluster, store: BackupLocati
     ClusterCheck.objects.create(**wish, kubeconfig={"kubeconfig": SECRET})
     Draft.objects.create(project=project, owner=alice, kind="register", data={"connection": {"kubeconfig": [SECRET]}})
     PlacedLocation.objects.create(location=store, cluster=east, source=east, access="ReadWrite", object_name="p")
+    LocationChange.objects.create(location=store, cluster=east, kind="roll_out")
     Presence.objects.announce("one", 15)
     invite_user(by=alice, tenant=project.tenant, email="new@harbor.example")
     chain.seal("one")

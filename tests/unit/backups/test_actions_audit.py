@@ -16,10 +16,11 @@ from django.utils import timezone
 from accounts.models import AuditEvent, User
 from backups.actions import backup as backup_actions
 from backups.actions import location as location_actions
+from backups.actions import location_delete as delete_actions
 from backups.actions import reading as reading_actions
 from backups.actions import restore as restore_actions
 from backups.lifecycle import State
-from backups.models import Backup, CheckState, LocationCheck
+from backups.models import Backup, CheckState, LocationChange, LocationCheck, PlacedLocation
 from console.lib.errors import NotVisible
 from tests.conftest import make_cluster, make_location
 from tests.unit.console.kube import kubeconfigs
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.django_db
 SECRETS = ("planted", kubeconfigs.TOKEN)
 KEYS = {"access_key": "AKIAPLANTED", "secret_key": "planted-storage-secret"}
 MODULES = (
-    *(backup_actions, restore_actions, location_actions, reading_actions, cluster_actions),
+    *(backup_actions, restore_actions, location_actions, delete_actions, reading_actions, cluster_actions),
     *(project_actions, workspace_actions),
 )
 Prepared = Callable[[], object]
@@ -56,6 +57,18 @@ class Scene:
             object_name="done-1",
             keep_for=timedelta(days=1),
             state=State.COMPLETED,
+        )
+        self.spare, self.leaving = (make_location(project, name, bucket=name) for name in ("spare", "leaving"))
+        for location in (self.spare, self.leaving):
+            for cluster in (self.cluster, self.target):
+                where = {"location": location, "cluster": cluster, "source": cluster, "access": "ReadWrite"}
+                PlacedLocation.objects.create(**where, object_name=f"{location}-{cluster}", prefix="p")
+        LocationChange.objects.create(
+            location=self.leaving, cluster=self.cluster, kind="remove", state="failed", message="No."
+        )
+        new_keys = {"credentials": KEYS | {"secret_key": "planted-new"}, "of_version": 1}
+        self.edit = LocationCheck.objects.create(
+            project=project, edits=self.location, draft=new_keys, state=CheckState.COMPLETED
         )
         self.tried = LocationCheck.objects.create(
             project=project, draft={"bucket": "b", "prefix": "p", "credentials": KEYS}, state=CheckState.COMPLETED
@@ -86,6 +99,17 @@ def calls(scene: Scene) -> dict[str, Prepared]:
         ),
         "location.request_recheck": lambda: location_actions.request_recheck(by=by, location=scene.location),
         "location.create_location": lambda: location_actions.create_location(by=by, check=scene.tried, name="new"),
+        "location.update_location": lambda: location_actions.update_location(by=by, check=scene.edit, name="new"),
+        "location.rename_location": lambda: location_actions.rename_location(
+            by=by, location=scene.location, name="new"
+        ),
+        "location.retry_change": lambda: location_actions.retry_change(by=by, location=scene.spare, cluster=cluster),
+        "location_delete.delete_location": lambda: delete_actions.delete_location(
+            by=by, location=scene.spare, typed_name="spare"
+        ),
+        "location_delete.forget_place": lambda: delete_actions.forget_place(
+            by=by, location=scene.leaving, cluster=cluster
+        ),
         "reading.request_log": lambda: reading_actions.request_log(by=by, of=scene.backup),
         "cluster.request_check": lambda: cluster_actions.request_check(by=by, project=project, kubeconfig=text),
         "cluster.request_recheck": lambda: cluster_actions.request_recheck(by=by, cluster=cluster),

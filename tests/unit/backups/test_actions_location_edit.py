@@ -118,11 +118,9 @@ class TestUnvalidated:
         edit = tried(alice, store, "failed", secret_key="planted-new")
         new = LocationCheck.objects.create(project=store.project, state="failed", draft={"bucket": "b"})
         Tenant.objects.update(unvalidated_location_by="nobody")
-        for check in (edit, new):
-            check = LocationCheck.objects.get(pk=check.pk)
+        for pk, write in ((edit.pk, update_location), (new.pk, create_location)):
             with pytest.raises(BadInput, match="organisation"):
-                write = update_location if check.edits else create_location
-                write(by=alice, check=check, name="n", unvalidated=True)
+                write(by=alice, check=LocationCheck.objects.get(pk=pk), name="n", unvalidated=True)
         assert BackupLocation.objects.get().credentials_version == 1
         passed = tried(alice, store, secret_key="planted-new")
         assert drafts.save(by=alice, check=passed, name="store").credentials_version == 2

@@ -1,4 +1,4 @@
-"""Edited locations reach every cluster, deleted ones leave it: through dead clusters, refusals, hands and killed jobs."""
+"""Edited locations reach every cluster, deleted ones leave it: past dead clusters, refusals, hands and killed jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import AuditEvent, User
-from backups.actions import location as actions
 from backups.actions.location import retry_change
 from backups.actions.location_delete import delete_location, forget_place, uses
 from backups.models import (
@@ -57,7 +56,7 @@ def edited(store: BackupLocation, by: User, **fields: Any) -> BackupLocation:
         setattr(row, name, value)
     row.credentials_version += 1
     row.save()
-    actions.roll_out(row, by)
+    changes.roll_out(row, by)
     return row
 
 
@@ -136,9 +135,7 @@ class TestRollOut:
         assert work(east).state == ChangeState.COMPLETED
         assert "second" in stored(east)[0]
 
-    def test_what_somebody_removed_by_hand_is_made_again(
-        self, alice: User, store: BackupLocation, east: Site
-    ) -> None:
+    def test_what_somebody_removed_by_hand_is_made_again(self, alice: User, store: BackupLocation, east: Site) -> None:
         placed = placed_in(east, store)
         for plural in ("secrets", "backupstoragelocations"):
             east.fake.remove(plural, placed.object_name, namespace=VELERO)
@@ -252,7 +249,7 @@ class TestDelete:
         row = BackupLocation._base_manager.get()
         assert (row.deleted_at is not None, row.credentials, row.ca_certificate) == (True, {}, "")
         verbs = list(AuditEvent.objects.filter(verb__startswith="location.").values_list("verb", flat=True))
-        assert sorted(verbs) == ["location.delete", "location.remove"]
+        assert verbs == ["location.delete"]
 
     def test_out_of_the_clusters_from_what_depends_to_what_is_depended_on(
         self, alice: User, store: BackupLocation, east: Site, west: Site

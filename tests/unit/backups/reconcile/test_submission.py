@@ -430,7 +430,7 @@ def test_no_message_ever_carries_a_key(
 ) -> None:
     for status in (400, 401, 403, 404, 409, 422, 500):
         api.faults.clear()
-        api.add_faults(Fault("status", "POST", "", status=status, message="no"))
+        api.add_faults(Fault("status", "POST", "", status=status, message="no", times=None))
         Backup.objects.filter(pk=backup.pk).update(state=State.REQUESTED, finished_at=None, attempt=0)
         expire(backup)
         row = submit(backup)
