@@ -96,6 +96,8 @@ def update_location(*, by: User, check: LocationCheck, name: str, unvalidated: b
     _set(location, _health(check, passed) | {"unavailable_since": None})
     location.credentials_version += any(each != "name" for each in changed)
     save_changed(location, *FIELDS, "name", "credentials_version", *HEALTH)
+    check.location, check.draft = location, None  # its keys are the location's now
+    check.save(update_fields=["location", "draft"])
     audit.record(by=by, verb="location.update", target=location, changed=changed, validated=passed)
     if changed and changed != ["name"]:
         roll_out(location, by)
