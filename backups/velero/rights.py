@@ -21,7 +21,7 @@ def needs(namespace: str) -> tuple[ResourceNeed, ...]:
         ResourceNeed("get", "daemonsets", "apps", namespace),
     ]
     places = "volumesnapshotlocations"
-    snapshots = [ResourceNeed(verb, places, names.GROUP, namespace) for verb in ("get", "list", "create")]
+    snapshots = [ResourceNeed(verb, places, names.GROUP, namespace) for verb in ("get", "list", "create", "delete")]
     outside = [ResourceNeed("get", "namespaces"), ResourceNeed("list", "namespaces")]
     classes = [ResourceNeed("list", "storageclasses", "storage.k8s.io"), ResourceNeed("list", "nodes")]
     classes += [ResourceNeed("list", "volumesnapshotclasses", "snapshot.storage.k8s.io")]

@@ -259,6 +259,10 @@ class TestDelete:
         placed_in(west, store)
         labels = {"velero.io/storage-location": reader.object_name}
         west.fake.put("backups", {"metadata": {"name": "adopted", "namespace": VELERO, "labels": labels}, "spec": {}})
+        ours = {"app.kubernetes.io/managed-by": "drydock", "drydock.backup/location": str(store.pk)}
+        for name, marks in (("brought", ours), ("theirs", {})):
+            meta = {"name": name, "namespace": VELERO, "labels": marks}
+            west.fake.put("volumesnapshotlocations", {"metadata": meta, "spec": {"provider": "aws"}})
         west.fake.put("backups", {"metadata": {"name": "other", "namespace": VELERO}, "spec": {}})
         delete_location(by=alice, location=store, typed_name=store.name)
         east.fake.server.requests.clear()
@@ -267,7 +271,8 @@ class TestDelete:
         assert work(west).state == ChangeState.COMPLETED
         assert not BackupLocation.objects.exists()
         order = [plural for method, plural in west.writes() if method == "DELETE"]
-        assert order == ["backups", *["backupstoragelocations", "secrets"] * 2]
+        assert [one["metadata"]["name"] for one in west.velero.objects("volumesnapshotlocations")] == ["theirs"]
+        assert order == ["backups", "volumesnapshotlocations", *["backupstoragelocations", "secrets"] * 2]
         assert [one["metadata"]["name"] for one in west.velero.objects("backups")] == ["other"]
         for site in (east, west):
             assert (site.velero.objects("backupstoragelocations"), stored(site)) == ([], [])
