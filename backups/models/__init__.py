@@ -1,0 +1,48 @@
+"""Where backups go, what was backed up, what was restored. Rows are the truth; clusters are made to agree."""
+
+from backups.models.backup import NAMESPACES_ALL, Backup, Origin, is_dns_label
+from backups.models.location import (
+    ROLE_TAKERS,
+    Access,
+    BackupLocation,
+    ChangeKind,
+    ChangeState,
+    CheckState,
+    LocationChange,
+    LocationCheck,
+    LocationManager,
+    LocationState,
+    PlacedLocation,
+    Provider,
+    SignIn,
+)
+from backups.models.reading import Reading, ReadingKind, VolumePreview
+from backups.models.restore import ExistingObjects, Restore
+from backups.models.wish import ClusterResources, VeleroWish
+
+__all__ = [
+    "NAMESPACES_ALL",
+    "ROLE_TAKERS",
+    "Access",
+    "Backup",
+    "BackupLocation",
+    "ChangeKind",
+    "ChangeState",
+    "CheckState",
+    "ClusterResources",
+    "ExistingObjects",
+    "LocationChange",
+    "LocationCheck",
+    "LocationManager",
+    "LocationState",
+    "Origin",
+    "PlacedLocation",
+    "Provider",
+    "Reading",
+    "ReadingKind",
+    "Restore",
+    "SignIn",
+    "VeleroWish",
+    "VolumePreview",
+    "is_dns_label",
+]
