@@ -76,14 +76,29 @@ class Working(threading.Thread):
             time.sleep(0.01)
         return job_id in self.done
 
+    def end(self, valkey_socket: str) -> None:
+        """Tell it to, and wake it. One that outlives its test would fail in another one, when its Redis is gone."""
+        self.worker._stop_requested, self.worker._shutdown_requested_date = True, object()
+        self.does("last", valkey_socket, seconds=5)
+        self.join(5)
+        assert not self.is_alive()
+
+
+@pytest.fixture
+def working(door: Door, valkey_socket: str) -> Iterator[Working]:
+    """Not started yet."""
+    made = Working(door)
+    yield made
+    if made.is_alive():
+        made.end(valkey_socket)
+
 
 @pytest.mark.parametrize("mode", ["reset", "refuse", "silent"])
 def test_a_redis_that_is_back_is_worked_for_again(
-    door: Door, valkey_socket: str, mode: str, monkeypatch: pytest.MonkeyPatch
+    door: Door, working: Working, valkey_socket: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "WAIT", 1)
     monkeypatch.setattr(OrderlyWorker, "connection_timeout", 2)
-    working = Working(door)
     working.start()
     assert working.does("before", valkey_socket)
     door.be(mode)  # type: ignore[arg-type]
@@ -93,10 +108,9 @@ def test_a_redis_that_is_back_is_worked_for_again(
 
 
 def test_it_says_that_it_lives_while_redis_is_away(
-    door: Door, valkey_socket: str, monkeypatch: pytest.MonkeyPatch
+    door: Door, working: Working, valkey_socket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "EVERY", 0.0)
-    working = Working(door)
     working.start()
     assert working.does("before", valkey_socket)
     door.be("refuse")
@@ -110,8 +124,7 @@ def test_it_says_that_it_lives_while_redis_is_away(
     door.be("pass")
 
 
-def test_a_worker_that_nobody_told_to_end_says_so_by_its_exit_code(door: Door, valkey_socket: str) -> None:
-    working = Working(door)
+def test_a_worker_that_nobody_told_to_end_says_so_by_its_exit_code(working: Working, valkey_socket: str) -> None:
     working.worker.execute_job = lambda job, queue: 1 / 0  # type: ignore[method-assign]
     working.start()
     working.does("broken", valkey_socket, seconds=0)
@@ -119,8 +132,7 @@ def test_a_worker_that_nobody_told_to_end_says_so_by_its_exit_code(door: Door, v
     assert "must be started again" in str(working.ended)
 
 
-def test_a_worker_that_was_told_to_end_ends_well(door: Door) -> None:
-    working = Working(door)
+def test_a_worker_that_was_told_to_end_ends_well(working: Working) -> None:
     working.worker._shutdown_requested_date = object()
     working.worker.dequeue_job_and_maintain_ttl = lambda *_: None  # type: ignore[method-assign]
     working.start()
