@@ -20,6 +20,8 @@ WHOLE = {  # what reads otherwise than its parts
     "team.add_member": "added a member to team",
     "team.remove_member": "removed a member from team",
     "cluster.replace_kubeconfig": "replaced the kubeconfig of cluster",
+    "location.scan": "had scanned for backups the location",
+    "location.scanned": "finished scanning location",
     "location.remove": "finished deleting location",
     "location.forget": "left in a cluster the objects of location",
     "location.retry": "tried again in a cluster location",

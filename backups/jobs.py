@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from django.db import connection as database
 
-from backups.models import Backup, LocationChange, LocationCheck, Reading, Restore, VolumePreview
+from backups.models import Backup, LocationChange, LocationCheck, LocationScan, Reading, Restore, VolumePreview
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
 from backups.reconcile import lane as lanes
@@ -21,6 +21,7 @@ from backups.reconcile import location_change as changes
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
 from backups.reconcile import results, volumes
+from backups.reconcile import scan as scans
 from console.lib.queue import Job, job
 from console.lib.worker import HandBack
 from workspaces.models import ClusterCheck, Wish
@@ -75,6 +76,11 @@ def submit_restore(restore: Restore) -> None:
 @carries(LocationCheck)
 def check_location(check: LocationCheck) -> None:
     locations.check(check)
+
+
+@carries(LocationScan)
+def scan_location(scan: LocationScan) -> None:
+    scans.scan(scan)
 
 
 @carries(LocationChange)

@@ -80,10 +80,12 @@ def may_become(current: State, following: State) -> bool:
 def object_name(name: str) -> str:
     """`<name>-<8 random characters>`: unique in the whole fleet, because Velero matches backups by name only.
 
-    A name that is too long is cut here and refused where it is saved.
+    A name that is too long is cut here and refused where it is saved; dots of names that others gave become hyphens.
     """
     alphabet = string.ascii_lowercase + string.digits
-    return f"{name[:LONGEST_NAME]}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"
+    return (
+        f"{name[:LONGEST_NAME].replace('.', '-')}-{''.join(secrets.choice(alphabet) for _ in range(RANDOM_CHARACTERS))}"
+    )
 
 
 def chosen_name(object_name: str) -> str:

@@ -11,6 +11,7 @@ from backups.views import (
     location,
     location_change,
     location_form,
+    location_found,
     log,
     project,
     register,
@@ -62,6 +63,9 @@ urlpatterns = [
     path("locations/<uuid:location>/", location.location_detail, name="location_detail"),
     path("locations/<uuid:location>/edit/", location_form.location_edit, name="location_edit"),
     path("locations/<uuid:location>/edit/<uuid:draft>/", location_form.location_edit, name="location_edit_draft"),
+    path("projects/<uuid:project>/settings/locations/open/", location_form.location_open, name="location_open"),
+    path("locations/<uuid:location>/found/", location_found.location_found, name="location_found"),
+    path("locations/<uuid:location>/scan/", location_found.location_scan, name="location_scan"),
     path("locations/<uuid:location>/delete/", location_change.location_delete, name="location_delete"),
     path(
         "locations/<uuid:location>/clusters/<uuid:cluster>/retry/",

@@ -6,12 +6,13 @@ import hmac
 import sys
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
@@ -121,8 +122,12 @@ def _is_loopback(address: str) -> bool:
 
 
 def _rows() -> Iterator[Row]:
-    for name, model in (("backups", Backup), ("restores", Restore), ("clusters", Cluster)):
-        counted = model._default_manager.order_by().values_list("state").annotate(count=Count("pk"))
+    ours: dict[str, QuerySet[Any]] = {
+        "backups": Backup.objects.filter(found_in=None),
+        "restores": Restore.objects.all(),
+    }
+    for name, rows in (ours | {"clusters": Cluster.objects.registered()}).items():
+        counted = rows.order_by().values_list("state").annotate(count=Count("pk"))
         yield from ((f"drydock_{name}", {"state": state}, count) for state, count in counted)
     for name, depth in queue.depths().items():
         yield "drydock_queue_depth", {"queue": name}, depth

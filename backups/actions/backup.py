@@ -73,6 +73,8 @@ def _refuse_impossible(
     held = BackupLocation.objects.select_for_update().filter(pk=location.pk).first()  # it may be deleted just now
     if held is None or held.deleting_at:
         raise BadInput(f"{location} is being deleted.", field="location", remedy="Choose another one.")
+    if held.read_only:
+        raise BadInput(f"{location} is only read from.", field="location", remedy="Choose another one.")
     if cluster.deregistered_at:
         raise BadInput(f"{cluster} is not registered any more.", field="cluster")
     if cluster.state == ClusterState.VELERO_MISSING:

@@ -21,7 +21,7 @@ from workspaces.models import Cluster, Project
 
 FIELDS = (
     *("provider", "bucket", "prefix", "region", "s3_url", "path_style", "ca_certificate"),
-    *("sign_in", "role_arn", "external_id", "credentials"),
+    *("sign_in", "role_arn", "external_id", "credentials", "read_only"),
 )
 HEALTH = ("state", "state_reason", "checked_at", "unavailable_since")
 NEEDED = {
@@ -41,7 +41,8 @@ def request_check(*, by: User, project: Project, edits: BackupLocation | None = 
     """
     require_drafting(by, project, edits)
     _refuse_hopeless(draft)
-    draft["prefix"] = draft.get("prefix", "").strip("/") or default_prefix(project)
+    proposed = "" if draft.get("read_only") else default_prefix(project)
+    draft["prefix"] = draft.get("prefix", "").strip("/") or proposed
     check = LocationCheck(project=project, edits=edits, draft=draft, requested_by=by, requested_by_name=str(by))
     return _send(by, check)
 
@@ -72,7 +73,8 @@ def create_location(*, by: User, check: LocationCheck, name: str, unvalidated: b
     save_new(location)
     check.location, check.draft = location, None  # its keys are the location's now
     check.save(update_fields=["location", "draft"])
-    audit.record(by=by, verb="location.create", target=location, bucket=location.bucket, validated=passed)
+    read_only: dict[str, Any] = {"read_only": True} if location.read_only else {}
+    audit.record(by=by, verb="location.create", target=location, bucket=location.bucket, validated=passed, **read_only)
     return location
 
 
@@ -184,6 +186,8 @@ def why_fixed(location: BackupLocation) -> str:
 def refuse_moving(location: BackupLocation, fields: Mapping[str, Any]) -> None:
     """Raises BadInput at the field that would make the location another place than the one in use: in a cluster Velero
     would purge the backups of the old place (velero.md §0.8)."""
+    if fields.get("read_only", location.read_only) != location.read_only:
+        raise BadInput("What is only read cannot become a place to write to, nor the other way round.")
     moved = [name for name in FIXED if name in fields and fields[name] != getattr(location, name)]
     if moved and (why := why_fixed(location)):
         said = f"{FIXED[moved[0]]} of {location} cannot change any more. {why}"

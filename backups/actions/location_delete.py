@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.permissions import Verb, require
 from backups.actions.location import locked
 from backups.lifecycle import State
-from backups.models import Backup, BackupLocation, ChangeKind, ChangeState, LocationChange
+from backups.models import Backup, BackupLocation, ChangeKind, ChangeState, CheckState, LocationChange
 from backups.reconcile import location_change
 from console.lib.errors import BadInput
 from workspaces.models import Cluster
@@ -42,7 +42,8 @@ def uses(location: BackupLocation) -> list[Use]:
 
 
 def _kept(location: BackupLocation) -> QuerySet[Backup]:
-    return Backup.objects.filter(~Q(state__in=NEVER_MADE), location=location)
+    """Without what was only found there: that stays in the bucket, and is simply not shown any more."""
+    return Backup.objects.filter(~Q(state__in=NEVER_MADE), location=location, found_in=None)
 
 
 @transaction.atomic
@@ -61,6 +62,8 @@ def delete_location(*, by: User, location: BackupLocation, typed_name: str) -> B
     row.save(update_fields=["deleting_at"])
     audit.record(by=by, verb="location.delete", target=row, bucket=row.bucket, prefix=row.prefix)
     row.placed.filter(cluster__deregistered_at__isnull=False).delete()
+    Backup.objects.filter(location=row, found_in__isnull=False, gone_at=None).update(gone_at=row.deleting_at)
+    row.scans.filter(state=CheckState.REQUESTED).delete()
     location_change.ask(row, location_change.clusters_of(row), ChangeKind.REMOVE, by)
     location_change.finish_deletion(row.pk, record=False)
     return row

@@ -32,9 +32,10 @@ from backups.actions.location import (
     update_location,
 )
 from backups.models import BackupLocation, CheckState, LocationCheck, Provider, SignIn
+from backups.reconcile.location import is_read_only
 from backups.reconcile.location_draft import LIVES
 from backups.storage import service_account
-from backups.storage.probe import TITLES
+from backups.storage.probe import titles
 from backups.storage.target import StorageTarget
 from backups.storage.target import check as refuse_hopeless
 from console.lib import outbound
@@ -183,8 +184,10 @@ def steps_of(check: LocationCheck | None) -> list[dict[str, str]]:
     if not check.is_open:
         return done
     seen = {step["id"] for step in done}
-    titles = TITLES if check.location_id else TITLES | _BEFORE_SAVED
-    rest = [{"id": id, "title": title, "outcome": "waiting"} for id, title in titles.items() if id not in seen]
+    reads = is_read_only(check)
+    known = titles(write=not reads)
+    all_titles = known if check.location_id or reads else known | _BEFORE_SAVED
+    rest = [{"id": id, "title": title, "outcome": "waiting"} for id, title in all_titles.items() if id not in seen]
     if rest:
         rest[0]["outcome"] = "running"
     return done + rest
@@ -232,6 +235,10 @@ def _same_and_running(
 
 def _fields(typed: Mapping[str, Any]) -> dict[str, Any]:
     """BackupLocation's fields. AWS and S3-compatible stores are one provider to Velero."""
+    return _of_store(typed) | {"read_only": bool(typed.get("read_only"))}
+
+
+def _of_store(typed: Mapping[str, Any]) -> dict[str, Any]:
     sign_in = sign_in_of(typed)
     credentials = {name: typed[name] for name in NEEDED[sign_in]}
     if sign_in == SignIn.SERVICE_ACCOUNT:
@@ -277,7 +284,7 @@ def _refuse_taken_name(project: Project, name: str, edits: BackupLocation | None
 
 def _refuse_taken_place(project: Project, fields: Mapping[str, Any], edits: BackupLocation | None) -> None:
     """Only in the project itself: that a place elsewhere is taken is told to those with its keys, when they save it."""
-    place = {name: fields[name] for name in ("provider", "s3_url", "bucket", "prefix")}
+    place = {name: fields[name] for name in ("provider", "s3_url", "bucket", "prefix", "read_only")}
     taken = _others_in(project, edits).filter(**place).first()
     if taken:
         raise BadInput(
@@ -297,7 +304,7 @@ def _others_in(project: Project, edits: BackupLocation | None) -> Any:
 
 def saved_as_typed(location: BackupLocation) -> dict[str, Any]:
     """What somebody would have typed to get this location, secrets included: never for a page."""
-    plain = ("name", "bucket", "prefix", "region", "s3_url", "path_style", "role_arn", "external_id")
+    plain = ("name", "bucket", "prefix", "region", "s3_url", "path_style", "role_arn", "external_id", "read_only")
     typed = {name: getattr(location, name) for name in plain}
     line = configuration.one_line(**{name: typed[name] for name in ("region", "path_style", "s3_url")})
     card = "s3" if location.s3_url and location.sign_in == SignIn.KEYS else str(location.provider)

@@ -70,6 +70,10 @@ def _refuse_impossible(backup: Backup, target: Cluster, namespaces: Sequence[str
         raise BadInput("Choose a target cluster of the backup's project.", field="target")
     if target.deregistered_at:
         raise BadInput(f"{target} is not registered any more.", field="target")
+    if backup.gone_at:
+        raise BadInput("This backup is not in its bucket any more.", field="backup", remedy="Scan the location again.")
+    if backup.location.deleting_at:
+        raise BadInput(f"{backup.location} is being deleted.", field="backup")
     if backup.state not in lifecycle.RESTORABLE:
         raise BadInput("Only a completed or partially failed backup can be restored.", field="backup")
     if target.state == ClusterState.VELERO_MISSING:

@@ -90,7 +90,7 @@ class BackupForm(NamespacesMixin):
 
     def __init__(self, cluster: Cluster, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        usable = BackupLocation.objects.filter(project=cluster.project_id)
+        usable = BackupLocation.objects.filter(project=cluster.project_id, read_only=False)
         self.fields["location"].queryset = usable  # type: ignore[attr-defined]
         self.fields["name"].initial = _free_name(cluster)
         shown = [name for name in cluster.facts.get("namespaces", []) if name != cluster.velero_namespace]

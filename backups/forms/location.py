@@ -45,6 +45,7 @@ class LocationForm(forms.Form):
     `default_prefix` stands in the prefix until another one is typed.
     """
 
+    read_only = forms.BooleanField(required=False, widget=forms.HiddenInput)  # said by the page's address alone
     provider = forms.ChoiceField(
         label="Provider",
         choices=[(AWS, "AWS S3"), (S3, "S3-compatible (MinIO)"), (GCP, "Google Cloud")],
@@ -156,12 +157,23 @@ class LocationForm(forms.Form):
         widget=forms.TextInput(PLAIN | {"class": "mono"}),
     )
 
-    def __init__(self, *args: Any, default_prefix: str, kept: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        default_prefix: str,
+        kept: Mapping[str, Any] | None = None,
+        read_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
         self.kept = dict(kept or {})
-        self.default_prefix = default_prefix
-        proposed = {"prefix": default_prefix, "external_id": f"drydock-{secrets.token_hex(10)}"}
+        self.reads = bool(self.kept.get("read_only", read_only))
+        self.default_prefix = "" if self.reads else default_prefix
+        proposed = {"prefix": self.default_prefix, "external_id": f"drydock-{secrets.token_hex(10)}"}
         kwargs["initial"] = proposed | dict(kwargs.get("initial") or {}) | self.kept
         super().__init__(*args, **kwargs)
+
+    def clean_read_only(self) -> bool:
+        return self.reads
 
     def clean_s3_url(self) -> str:
         return str(self.cleaned_data["s3_url"]).rstrip("/")
@@ -254,7 +266,7 @@ class LocationForm(forms.Form):
 
     def _over(self, typed: dict[str, Any]) -> LocationForm:
         """The same kind of form over other data."""
-        return LocationForm(typed, default_prefix=self.default_prefix, kept=self.kept)
+        return LocationForm(typed, default_prefix=self.default_prefix, kept=self.kept, read_only=self.reads)
 
     def again(self, error: BadInput | None = None) -> LocationForm:
         """The same form with its errors, as a page shows it: with the uploaded certificate in the text field."""

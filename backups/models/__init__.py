@@ -1,6 +1,7 @@
 """Where backups go, what was backed up, what was restored. Rows are the truth; clusters are made to agree."""
 
 from backups.models.backup import NAMESPACES_ALL, Backup, Origin, is_dns_label
+from backups.models.found import FoundPlace, LocationScan
 from backups.models.location import (
     ROLE_TAKERS,
     Access,
@@ -31,9 +32,11 @@ __all__ = [
     "CheckState",
     "ClusterResources",
     "ExistingObjects",
+    "FoundPlace",
     "LocationChange",
     "LocationCheck",
     "LocationManager",
+    "LocationScan",
     "LocationState",
     "Origin",
     "PlacedLocation",

@@ -12,6 +12,9 @@ from django.utils import timezone
 from console.lib.crypto import EncryptedJSONField
 from workspaces.models import Cluster, Project, Wish
 
+LONGEST_PREFIX = 512
+LONGEST_OBJECT_NAME = 253  # Kubernetes' own bound
+
 
 class Provider(models.TextChoices):
     AWS = "aws", "AWS S3 or S3-compatible"
@@ -61,7 +64,8 @@ class BackupLocation(models.Model):
     name = models.CharField("location name", max_length=63)
     provider = models.CharField(max_length=20, choices=Provider.choices, default=Provider.AWS)
     bucket = models.CharField("S3 bucket", max_length=255)
-    prefix = models.CharField(max_length=200)
+    prefix = models.CharField(max_length=200, blank=True)  # empty: the bucket's root, of what is only read
+    read_only = models.BooleanField(default=False)  # opened for the backups that are there already; nothing is written
     region = models.CharField(max_length=63, default="us-east-1", blank=True)  # empty: Google Cloud, which needs none
     s3_url = models.CharField("S3 URL", max_length=300, blank=True)  # empty: AWS itself
     path_style = models.BooleanField("force S3 path style", default=False)
@@ -94,11 +98,21 @@ class BackupLocation(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["provider", "s3_url", "bucket", "prefix"],
-                condition=Q(deleted_at=None),
+                condition=Q(deleted_at=None, read_only=False),
                 name="place_in_storage_once",
                 violation_error_message="Another location uses this bucket and prefix already.",
             ),
-            models.CheckConstraint(condition=~Q(prefix=""), name="location_never_at_the_bucket_root"),
+            models.UniqueConstraint(
+                fields=["project", "provider", "s3_url", "bucket", "prefix"],
+                condition=Q(deleted_at=None, read_only=True),
+                name="place_opened_once_in_a_project",
+                violation_error_message="This bucket and prefix are open in the project already.",
+            ),
+            models.CheckConstraint(
+                condition=~Q(prefix="") | Q(read_only=True),
+                name="location_never_at_the_bucket_root",
+                violation_error_message="Write a prefix: clusters never write at the root of a bucket.",
+            ),
             models.CheckConstraint(
                 condition=Q(provider=Provider.GCP, sign_in=SignIn.SERVICE_ACCOUNT)
                 | (Q(provider=Provider.AWS) & ~Q(sign_in=SignIn.SERVICE_ACCOUNT)),
@@ -184,7 +198,7 @@ class PlacedLocation(models.Model):
     source = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
     access = models.CharField(max_length=10, choices=Access.choices)
     object_name = models.CharField(max_length=63, unique=True)
-    prefix = models.CharField(max_length=270)
+    prefix = models.CharField(max_length=LONGEST_PREFIX, blank=True)
     credentials_version = models.PositiveIntegerField(default=0)  # of the Secret that is in the cluster; 0: none yet
     put_at = models.DateTimeField(null=True, blank=True)  # when the Secret there was written last
     behind_since = models.DateTimeField(null=True, blank=True)  # since when the location differs from what is there

@@ -15,8 +15,9 @@ from backups.reconcile.submission import our_labels
 from backups.velero import names
 from backups.velero.adoption import adopted_backup_manifest, adopted_pod_volume_backups
 from backups.velero.backup import get_raw_backup, pod_volume_backups, read_backup
-from backups.velero.location import adopted_snapshot_location_manifest, switch_sync_on
+from backups.velero.location import adopted_snapshot_location_manifest, get_location, switch_sync_on
 from backups.velero.objects import create_once
+from backups.velero.reading import Fields
 from backups.velero.secret import repository_password
 from console.kube.connection import Connection
 from console.lib import outbound
@@ -49,7 +50,7 @@ def bring(target: Connection, restore: Restore, placed: PlacedLocation) -> None:
 def _adopted(target: Connection, restore: Restore, placed: PlacedLocation) -> Raw:
     namespace, backup = restore.cluster.velero_namespace, restore.backup
     try:
-        return get_raw_backup(target, namespace, backup.object_name)
+        return _same(target, restore, placed, get_raw_backup(target, namespace, backup.object_name))
     except Missing:
         raw = _backup_object(backup, placed)
     if raw is None:
@@ -64,6 +65,27 @@ def _adopted(target: Connection, restore: Restore, placed: PlacedLocation) -> Ra
         target,
         "backups",
         adopted_backup_manifest(raw, namespace=namespace, storage_location=placed.object_name, labels=ours),
+    )
+
+
+def _same(target: Connection, restore: Restore, placed: PlacedLocation, there: Raw) -> Raw:
+    """The object that has the name in the target, if it is this backup: Velero looks for backups by name alone, and
+    names that were found in a bucket are not this console's. Raises Refused when it is another one."""
+    fields = Fields(there)
+    if fields.mapping("metadata.labels").get(names.REQUEST) == str(restore.backup_id):
+        return there
+    with contextlib.suppress(Missing):
+        of = get_location(target, restore.cluster.velero_namespace, fields.text("spec.storageLocation"))
+        location = placed.location
+        if (of.bucket, of.prefix.strip("/"), of.config.get("s3Url", "")) == (
+            location.bucket,
+            placed.prefix,
+            location.s3_url.rstrip("/"),
+        ):
+            return there
+    raise Refused(
+        f"{restore.cluster} has another backup named {restore.backup.object_name}, and Velero tells backups by name.",
+        remedy="Restore into another cluster, or remove that Backup object from this one first.",
     )
 
 
@@ -133,15 +155,32 @@ def _same_repository_password(target: Connection, restore: Restore) -> None:
 
 
 def _bring_snapshot_locations(target: Connection, restore: Restore, placed: PlacedLocation, raw: Raw) -> None:
-    source = restore.backup.cluster
+    source, wanted = restore.backup.cluster, Fields(raw).strings("spec.volumeSnapshotLocations")
+    if restore.backup.found_in_id:
+        _must_be_there(target, restore, wanted)
+        return
     with _asked_elsewhere(), connected(source) as connection:
-        for name in raw.get("spec", {}).get("volumeSnapshotLocations") or []:
+        for name in wanted:
             found = connection.get(names.path("volumesnapshotlocations", source.velero_namespace, name))
             ours = our_labels(restore.backup)
-            wanted = adopted_snapshot_location_manifest(
+            manifest = adopted_snapshot_location_manifest(
                 found, restore.cluster.velero_namespace, placed.object_name, ours
             )
-            _create_unless_there(target, "volumesnapshotlocations", wanted)
+            _create_unless_there(target, "volumesnapshotlocations", manifest)
+
+
+def _must_be_there(target: Connection, restore: Restore, wanted: Iterable[str]) -> None:
+    """Where a provider's snapshots lie is not in the bucket, and nobody can be asked. Raises Refused."""
+    there = {
+        Fields(found).text("metadata.name")
+        for found in target.list(names.path("volumesnapshotlocations", restore.cluster.velero_namespace))
+    }
+    if missing := sorted(set(wanted) - there):
+        raise Refused(
+            f"The volumes of this backup are snapshots of a VolumeSnapshotLocation {', '.join(missing)}, which "
+            f"{restore.cluster} does not have and the bucket does not describe.",
+            remedy="Make one of this name in the cluster, or restore without PVs.",
+        )
 
 
 def _create_unless_there(target: Connection, plural: str, manifest: Raw) -> None:

@@ -14,7 +14,16 @@ from typing import Any
 from django.utils import timezone
 
 from backups import storage
-from backups.models import Access, BackupLocation, CheckState, LocationCheck, LocationState, PlacedLocation, SignIn
+from backups.models import (
+    Access,
+    BackupLocation,
+    CheckState,
+    FoundPlace,
+    LocationCheck,
+    LocationState,
+    PlacedLocation,
+    SignIn,
+)
 from backups.reconcile import location_health
 from backups.reconcile.readoption import readopt_locations
 from backups.velero import names
@@ -74,17 +83,23 @@ def check(check: LocationCheck) -> None:
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:
     """Whether the place is free is asked before anything is written: a folder of ours would make the Velero that
     writes there go Unavailable."""
-    ours = _is_ours(check, target)
-    for step in storage.probe(target, outbound.policy(), thoroughly=not check.location):
+    ours, reads = _is_ours(check, target), is_read_only(check)
+    for step in storage.probe(target, outbound.policy(), thoroughly=not check.location, write=not reads):
         yield asdict(step)
         if step.id == "list" and check.look_only:
             return  # before anything is written
-        if step.id == "list" and not ours:
+        if step.id == "list" and not ours and not reads:
             free = _unoccupied(target, may_list=step.outcome == "pass")
             if free:
                 yield free
             if free.get("outcome") == "fail":
                 return
+
+
+def is_read_only(check: LocationCheck) -> bool:
+    """Whether what is tried will never be written to."""
+    saved = check.location or check.edits
+    return saved.read_only if saved else bool((check.draft or {}).get("read_only"))
 
 
 def _is_ours(check: LocationCheck, target: storage.StorageTarget) -> bool:
@@ -100,7 +115,8 @@ def _unoccupied(target: storage.StorageTarget, *, may_list: bool) -> dict[str, A
 
     Empty when the keys may not list, so that nobody can tell.
     """
-    known = set(PlacedLocation.objects.filter(location__bucket=target.bucket).values_list("prefix", flat=True))
+    written = PlacedLocation.objects.filter(location__bucket=target.bucket, access=Access.READ_WRITE)
+    known = set(written.values_list("prefix", flat=True))
     step = {"id": "unoccupied", "title": "Nobody else's backups are here", "outcome": "pass", "cause": "", "remedy": ""}
     if any(target.base == leaf or target.folder.startswith(f"{leaf}/") for leaf in known):
         cause = "A cluster that is registered here writes its backups at this place already."
@@ -142,6 +158,11 @@ def target_of(fields: dict[str, Any], *, prefix: str = "") -> storage.StorageTar
     )
 
 
+def target_at(location: BackupLocation, prefix: str = "") -> storage.StorageTarget:
+    """A place in a location's bucket; without `prefix` the location's own."""
+    return target_of(_fields(location), prefix=prefix)
+
+
 def target_in(placed: PlacedLocation) -> storage.StorageTarget:
     """The place in storage that a placed location points at."""
     return target_of(_fields(placed.location), prefix=placed.prefix)
@@ -150,8 +171,11 @@ def target_in(placed: PlacedLocation) -> storage.StorageTarget:
 def ready(connection: Connection, location: BackupLocation, *, cluster: Cluster, source: Cluster) -> PlacedLocation:
     """The location as it is in `cluster`, Available there.
 
-    Raises Refused with Velero's reason when it is Unavailable, TryLater while Velero has not answered.
+    Raises Refused with Velero's reason when it is Unavailable, or to let a cluster write to what is only read;
+    TryLater while Velero has not answered.
     """
+    if location.read_only and cluster.pk == source.pk:
+        raise Refused(f"{location} was opened to read from. No cluster writes there.")
     try:
         placed = _row(connection, location, cluster, source)
         report = _report(connection, placed)
@@ -186,10 +210,16 @@ def _row(connection: Connection, location: BackupLocation, cluster: Cluster, sou
         defaults={
             "access": Access.READ_WRITE if cluster.pk == source.pk else Access.READ_ONLY,
             "object_name": f"drydock-{location.pk.hex[:8]}-{uuid.uuid4().hex[:8]}",
-            "prefix": f"{location.prefix}/{source.uid}",
+            "prefix": prefix_of(location, source),
         },
     )
     return placed
+
+
+def prefix_of(location: BackupLocation, source: Cluster) -> str:
+    """Where the backups of `source` lie: where they were found, or below its uid."""
+    found = FoundPlace.objects.filter(location=location, source=source).first()
+    return found.prefix if found else f"{location.prefix}/{source.uid}"
 
 
 def put(connection: Connection, placed: PlacedLocation) -> None:

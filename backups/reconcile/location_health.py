@@ -6,7 +6,7 @@
 2. Writing, reading back and deleting is tried when somebody asks for it, and by itself only where the last such try did
    not pass and listing works now: without it nobody could say that the location is well again. Where that try may leave
    its object behind, because deleting is what fails, it is repeated once an hour at most.
-3. A look that passes says Available only when the last full check passed as well.
+3. A look that passes says Available only when the last full check passed as well, or nothing is ever written there.
 4. Of a location the last KEPT checks stay, and the last full one.
 
 What only a cluster can sign in to is not looked at from here.
@@ -37,7 +37,7 @@ def note(check: LocationCheck, state: LocationState, reason: str) -> None:
     row = BackupLocation.objects.filter(pk=location.pk, credentials_version=location.credentials_version)
     now = timezone.now()
     row.update(checked_at=now, next_check_at=now + interval())
-    if check.look_only and state == LocationState.AVAILABLE and not _writes(location):
+    if check.look_only and state == LocationState.AVAILABLE and not (location.read_only or _writes(location)):
         _ask_for_full(location)
     else:
         row.update(state=state, state_reason=reason, unavailable_since=_since(location, state))

@@ -27,6 +27,7 @@ from backups.models import (
     BackupLocation,
     ClusterResources,
     ExistingObjects,
+    FoundPlace,
     PlacedLocation,
     Restore,
     VeleroWish,
@@ -143,9 +144,7 @@ def _make_backup(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
 
 def _make_restore(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
     report = read_restore(raw)
-    backup = Backup.objects.filter(project=cluster.project, object_name=report.backup_name).first()
-    if backup is None:
-        raise NoRow(f"it restores {report.backup_name}, which has no row")
+    backup = _restored(cluster, report)
     restore = Restore(
         **_common(cluster, pk, report, raw),
         backup=backup,
@@ -155,6 +154,18 @@ def _make_restore(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
         existing_objects=report.existing_resource_policy or ExistingObjects.LEAVE,
     )
     _keep(restore, report)
+
+
+def _restored(cluster: Cluster, report: RestoreReport) -> Backup:
+    """By the annotation, else by a name that only one has: what scans found may share names. Raises NoRow."""
+    named = Backup.objects.filter(project=cluster.project, object_name=report.backup_name)
+    said = _uuid(report.annotations.get(names.BACKUP, ""))
+    rows = list((named.filter(pk=said) if said else named)[:2])
+    if not rows:
+        raise NoRow(f"it restores {report.backup_name}, which has no row")
+    if len(rows) > 1:
+        raise NoRow(f"more than one backup is called {report.backup_name}")
+    return rows[0]
 
 
 _MAKERS = {"backup": _make_backup, "restore": _make_restore}
@@ -241,7 +252,10 @@ def _place(cluster: Cluster, _: str, report: LocationReport) -> None:
 
 
 def _source_of(cluster: Cluster, location: BackupLocation, report: LocationReport) -> Cluster:
-    """The cluster whose backups lie there: each writes below `<prefix>/<its uid>`. Raises NoRow."""
+    """Whose backups lie there: those of `<prefix>/<cluster uid>`, or of a place that a scan found. Raises NoRow."""
+    place = FoundPlace.objects.filter(location=location, prefix=report.prefix).select_related("source").first()
+    if place and report.access_mode == Access.READ_ONLY:
+        return place.source
     prefix, _, uid = report.prefix.rpartition("/")
     known = Cluster.objects.filter(project=cluster.project, uid=uid)
     writes = report.access_mode == Access.READ_WRITE

@@ -13,8 +13,7 @@ from typing import Any
 
 from backups import storage
 from backups.models import Backup, Restore
-from backups.reconcile.location import target_in
-from backups.reconcile.reading import place_of
+from backups.reconcile.reading import place_of, read_results_document
 from backups.velero.explain import explain
 from console.lib import outbound
 from console.lib.errors import ConsoleError, clip
@@ -35,7 +34,7 @@ def _results(wish: Backup | Restore) -> dict[str, Any]:
     if not wish.errors and not wish.warnings:
         return {"entries": [], "unread": ""}
     try:
-        return {"entries": entries(_document(wish)), "unread": ""}
+        return {"entries": entries(read_results_document(wish, max_bytes=LARGEST)), "unread": ""}
     except ConsoleError as error:
         return {"entries": [], "unread": error.sentence()}
 
@@ -43,19 +42,11 @@ def _results(wish: Backup | Restore) -> dict[str, Any]:
 def _size(backup: Backup) -> int | None:
     """Bytes below the backup's folder; None when they cannot be counted."""
     try:
-        placed = place_of(backup)
-        folder = storage.backup_folder(placed.prefix, backup.object_name)
-        return storage.size_below(target_in(placed), folder, outbound.policy())
+        place = place_of(backup)
+        folder = storage.backup_folder(place.prefix, backup.object_name)
+        return storage.size_below(place.target, folder, outbound.policy())
     except ConsoleError:
         return None
-
-
-def _document(wish: Backup | Restore) -> Any:
-    placed = place_of(wish)
-    key = storage.backup_results_key if isinstance(wish, Backup) else storage.restore_results_key
-    return storage.read_gzip_json(
-        target_in(placed), key(placed.prefix, wish.object_name), outbound.policy(), max_bytes=LARGEST
-    )
 
 
 def entries(document: Any) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import structlog
 from django.utils import timezone
 
 from backups.lifecycle import State
-from backups.models import Backup, VeleroWish
+from backups.models import Backup, Restore, VeleroWish
 from backups.velero import names
 from backups.velero.backup import BackupReport
 from backups.velero.restore import RestoreReport
@@ -119,4 +119,5 @@ def our_labels(wish: VeleroWish) -> dict[str, str]:
 
 def our_annotations(wish: VeleroWish) -> dict[str, str]:
     """What else makes a row of the object again, should the row be lost (`readoption`)."""
-    return {names.REQUESTED_BY: wish.requested_by_name, names.CLUSTER_RESOURCES: wish.cluster_resources}
+    what = {names.BACKUP: str(wish.backup_id)} if isinstance(wish, Restore) else {}
+    return {names.REQUESTED_BY: wish.requested_by_name, names.CLUSTER_RESOURCES: wish.cluster_resources, **what}

@@ -2,8 +2,10 @@
 
     target       where and with which keys; checked before anything is sent
     probe        reach, sign in, list, write, read, delete: each step with cause and remedy
+    scan         what Veleros wrote here, page by page
     occupation   does somebody's Velero write here already
     reading      objects, gzipped logs and JSON, all bounded
+    link         one object, by a link that a cluster's Velero signed
     layout       where Velero puts what
     trouble      what can go wrong, as sentences and as `console.lib.errors`
     store        what a kind of store must do; `s3` does it, the only door to boto3
@@ -21,6 +23,7 @@ from backups.storage.layout import (
     backup_resource_list_key,
     backup_results_key,
     backup_volumes_key,
+    backups_folder,
     pod_volume_backups_key,
     restore_folder,
     restore_log_key,
@@ -38,22 +41,39 @@ from backups.storage.reading import (
     read_object,
     size_below,
 )
+from backups.storage.scan import (
+    FolderPage,
+    FoundFolder,
+    backup_folders,
+    can_be_a_backup,
+    can_be_a_place,
+    folders_below,
+    is_place,
+)
 from backups.storage.target import StorageTarget
 
 __all__ = [
+    "FolderPage",
+    "FoundFolder",
     "Occupation",
     "ProbeStep",
     "StorageTarget",
     "anything_below",
     "backup_contents_key",
     "backup_folder",
+    "backup_folders",
     "backup_log_key",
     "backup_metadata_key",
     "backup_resource_list_key",
     "backup_results_key",
     "backup_volumes_key",
+    "backups_folder",
+    "can_be_a_backup",
+    "can_be_a_place",
     "fetch_backup_object",
     "fetch_pod_volume_backups",
+    "folders_below",
+    "is_place",
     "occupied",
     "open_gzip_lines",
     "pod_volume_backups_key",

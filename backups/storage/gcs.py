@@ -92,7 +92,7 @@ class GcsStore:
         return Listing(
             keys=tuple(blob.name for blob in blobs),
             folders=tuple(sorted(page.prefixes)),
-            size=sum(blob.size or 0 for blob in blobs),
+            sizes=tuple(blob.size or 0 for blob in blobs),
             more=bool(found.next_page_token),
         )
 

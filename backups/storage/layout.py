@@ -12,6 +12,16 @@ def _key(prefix: str, *parts: str) -> str:
     return "/".join(part for part in (prefix.strip("/"), *parts) if part)
 
 
+def folder(prefix: str) -> str:
+    """A place as keys in it begin; empty for the root of the bucket."""
+    return f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+
+def backups_folder(prefix: str) -> str:
+    """Where all backups of a place lie; ends with a slash."""
+    return _key(prefix, "backups") + "/"
+
+
 def backup_folder(prefix: str, name: str) -> str:
     """Everything of one backup but its file-system data; ends with a slash."""
     return _key(prefix, "backups", name) + "/"

@@ -37,6 +37,9 @@ TITLES = {
     "delete": "Delete it",
     "settings": "Versions, locks and encryption",
 }
+READING_TITLES = {id: title for id, title in TITLES.items() if id not in ("write", "delete")} | {
+    "read": "Read an object"
+}
 ASSUME = "Sign in: assume the role"
 _NOT_TRIED = "Not tried, because of what went wrong before."
 _TLS_KINDS = frozenset(kind for kind in Kind if kind.startswith("tls_")) | {Kind.PLAIN_PORT}
@@ -68,17 +71,20 @@ class ProbeStep:
     remedy: str = ""
 
 
-def probe(target: StorageTarget, policy: AddressPolicy, *, thoroughly: bool = True) -> Iterator[ProbeStep]:
-    """Yields each step as soon as it is known, all of `TITLES` in the end. Never raises.
+def probe(
+    target: StorageTarget, policy: AddressPolicy, *, thoroughly: bool = True, write: bool = True
+) -> Iterator[ProbeStep]:
+    """Yields each step as soon as it is known, all of `titles(write)` in the end. Never raises.
 
     `thoroughly`: also look whether a role is to be had without the External ID; that leaves a denial in its log.
+    `write`: without it nothing is written, and any object that is there already is read.
     Closing the iterator early removes the probe object.
     """
     seen: set[str] = set()
     rest: Outcome = "skipped"
     try:
         with outside(target, policy) if not target.is_checkable else opened(target, policy, attempts=1) as store:
-            for step in _Probe(store, target, thoroughly).run():
+            for step in _Probe(store, target, thoroughly, write).run():
                 seen.add(step.id)
                 rest = "not_checkable" if step.outcome == "not_checkable" else rest
                 yield step
@@ -87,7 +93,12 @@ def probe(target: StorageTarget, policy: AddressPolicy, *, thoroughly: bool = Tr
         seen.add(step.id)
         yield step
     why = _NOT_TRIED if rest == "skipped" else _FROM_A_CLUSTER
-    yield from (_step(id, rest, why) for id in TITLES if id not in seen)
+    yield from (_step(id, rest, why, title=title) for id, title in titles(write=write).items() if id not in seen)
+
+
+def titles(*, write: bool) -> dict[str, str]:
+    """The steps that there are, in order."""
+    return TITLES if write else READING_TITLES
 
 
 def _step(id: str, outcome: Outcome = "pass", cause: str = "", remedy: str = "", title: str = "") -> ProbeStep:
@@ -95,10 +106,11 @@ def _step(id: str, outcome: Outcome = "pass", cause: str = "", remedy: str = "",
 
 
 class _Probe:
-    def __init__(self, store: Store, target: StorageTarget, thoroughly: bool) -> None:
+    def __init__(self, store: Store, target: StorageTarget, thoroughly: bool, write: bool) -> None:
         self._store = store
         self._target = target
         self._thoroughly = thoroughly
+        self._write = write
 
     def run(self) -> Iterator[ProbeStep]:
         """Steps until one fails; the caller adds what was not tried."""
@@ -133,9 +145,25 @@ class _Probe:
             listing = error.trouble
         settings = self._settings() if isinstance(listing, Listing) else None
         yield from self._bucket(listing, signed, settings)
-        if isinstance(listing, Listing) or listing.kind is Kind.DENIED:
+        if not self._write:
+            if isinstance(listing, Listing):
+                yield replace(self._read_any(listing), title=READING_TITLES["read"])
+                yield _step("settings", *describe(settings, self._target.provider))
+        elif isinstance(listing, Listing) or listing.kind is Kind.DENIED:
             yield from self._round_trip()
             yield _step("settings", *describe(settings, self._target.provider))
+
+    def _read_any(self, listing: Listing) -> ProbeStep:
+        if not listing.keys:
+            return _step("read", "skipped", "There is nothing here to read.", "Is this the right bucket and prefix?")
+        return self._result("read", self._trouble(lambda: self._read_a_byte(listing.keys[0])))
+
+    def _read_a_byte(self, key: str) -> None:
+        body = self._store.get(key)
+        try:
+            body.read(1)
+        finally:
+            body.close()
 
     def _settings(self) -> BucketSettings | None:
         """None when the keys may not look, or the store does not know the question."""

@@ -17,7 +17,7 @@ from console.lib.errors import Refused
 CHUNK = 64 * 1024
 LONGEST_LINE = 16 * 1024
 MOST_PAGES = 20
-LARGEST_METADATA = 4 * 1024 * 1024
+LARGEST_METADATA = 3 * 512 * 1024  # etcd takes no larger object
 LARGEST_LIST = 32 * 1024 * 1024
 _GZIP = 31  # zlib's window bits for a gzip stream
 
@@ -47,7 +47,7 @@ def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, m
     with kept(target, policy) as store:
         body = store.get(key)
         try:
-            yield from _lines(_at_most(_unpacked(body), max_bytes))
+            yield from gzip_lines(body, max_bytes)
         finally:
             body.close()
 
@@ -57,7 +57,7 @@ def read_gzip_json(target: StorageTarget, key: str, policy: AddressPolicy, *, ma
     with kept(target, policy) as store:
         body = store.get(key)
         try:
-            return _json(b"".join(_at_most(_unpacked(body), max_bytes)))
+            return gzip_json(body, max_bytes)
         finally:
             body.close()
 
@@ -119,6 +119,16 @@ def size_below(target: StorageTarget, prefix: str, policy: AddressPolicy) -> int
                 return size
             after = page.keys[-1]
     raise Refused(f"More than {MOST_PAGES} pages of objects lie below {prefix}.")
+
+
+def gzip_lines(body: Body, max_bytes: int) -> Iterator[str]:
+    """The lines of a gzipped text. Raises StoreError."""
+    yield from _lines(_at_most(_unpacked(body), max_bytes))
+
+
+def gzip_json(body: Body, max_bytes: int) -> Any:
+    """A gzipped JSON document. Raises StoreError."""
+    return _json(b"".join(_at_most(_unpacked(body), max_bytes)))
 
 
 def _chunks(body: Body) -> Iterator[bytes]:

@@ -73,7 +73,7 @@ class S3Store:
         return Listing(
             keys=tuple(item["Key"] for item in page.get("Contents", ())),
             folders=tuple(item["Prefix"] for item in page.get("CommonPrefixes", ())),
-            size=sum(item.get("Size", 0) for item in page.get("Contents", ())),
+            sizes=tuple(item.get("Size", 0) for item in page.get("Contents", ())),
             region=page["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", ""),
             more=bool(page.get("IsTruncated")),
         )

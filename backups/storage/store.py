@@ -21,16 +21,21 @@ MOST_KEPT = 8
 
 @dataclass(frozen=True)
 class Listing:
-    """One page. `folders` end with a slash; `size` is that of all `keys` together, in bytes.
+    """One page. `folders` end with a slash; `sizes` are those of `keys`, in bytes.
 
     `region` is the bucket's as the store says it, empty when it does not.
     """
 
     keys: tuple[str, ...]
     folders: tuple[str, ...]
-    size: int = 0
+    sizes: tuple[int, ...] = ()
     region: str = ""
     more: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects on the page."""
+        return sum(self.sizes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ def opened(target: StorageTarget, policy: AddressPolicy, *, attempts: int = READ
 
     Raises: BadInput for a target that cannot be right; anything in `trouble.py`.
     """
-    with _told(target):
+    with told(target):
         store = _made(target, policy, attempts)
         try:
             yield store
@@ -109,7 +114,7 @@ def kept(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
 
     For reading alone: whoever tries a location wants to see it connect.
     """
-    with _told(target):
+    with told(target):
         store = _Kept.take(target, policy) or _made(target, policy, READ_ATTEMPTS)
         try:
             yield store
@@ -139,7 +144,7 @@ def _of_provider(target: StorageTarget, policy: AddressPolicy, attempts: int) ->
 @contextmanager
 def outside(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
     """As `opened`, to `reach` alone: also for a target that only a cluster can sign in to."""
-    with _told(target):
+    with told(target):
         check(target, loopback=policy.allow_loopback)
         store = _of_provider(target, policy, 1)
         try:
@@ -149,7 +154,7 @@ def outside(target: StorageTarget, policy: AddressPolicy) -> Iterator[Store]:
 
 
 @contextmanager
-def _told(target: StorageTarget) -> Iterator[None]:
+def told(target: StorageTarget) -> Iterator[None]:
     """What goes wrong inside leaves as one of our errors."""
     try:
         yield

@@ -114,12 +114,12 @@ def _s3_url(text: str) -> str:
 def location_manifest(request: LocationRequest) -> names.Json:
     """The BackupStorageLocation to post.
 
-    Raises: BadInput (no prefix: the root of a bucket would see every other prefix as foreign).
+    Raises: BadInput (writing without a prefix: the root of a bucket would see every other prefix as foreign).
     """
     prefix = request.prefix.strip("/")
-    if not prefix:
+    if not prefix and request.access_mode != READ_ONLY:
         raise BadInput("A cluster never writes at the root of a bucket.", field="prefix")
-    storage: names.Json = {"bucket": request.bucket, "prefix": prefix}
+    storage: names.Json = {"bucket": request.bucket, **({"prefix": prefix} if prefix else {})}
     if request.ca_pem:
         storage["caCert"] = base64.b64encode(request.ca_pem.encode()).decode()
     spec: names.Json = {

@@ -28,6 +28,7 @@ POLICY = "drydock.backup/policy"
 LOCATION = "drydock.backup/location"
 REQUESTED_BY = "drydock.backup/requested-by"  # annotations: what the object does not tell by itself
 CLUSTER_RESOURCES = "drydock.backup/cluster-resources"
+BACKUP = "drydock.backup/backup"
 
 EXCLUDE_FROM_BACKUP = "velero.io/exclude-from-backup"
 STORAGE_LOCATION = "velero.io/storage-location"

@@ -22,8 +22,9 @@ def needs(namespace: str) -> tuple[ResourceNeed, ...]:
     ]
     places = "volumesnapshotlocations"
     snapshots = [ResourceNeed(verb, places, names.GROUP, namespace) for verb in ("get", "list", "create", "delete")]
+    links = [ResourceNeed(verb, "downloadrequests", names.GROUP, namespace) for verb in ("get", "create", "delete")]
     outside = [ResourceNeed("get", "namespaces"), ResourceNeed("list", "namespaces")]
     classes = [ResourceNeed("list", "storageclasses", "storage.k8s.io"), ResourceNeed("list", "nodes")]
     classes += [ResourceNeed("list", "volumesnapshotclasses", "snapshot.storage.k8s.io")]
     volumes = [ResourceNeed("list", kind) for kind in ("persistentvolumes", "persistentvolumeclaims", "pods")]
-    return (*inside, *secrets, *workloads, *snapshots, *outside, *classes, *volumes)
+    return (*inside, *secrets, *workloads, *snapshots, *links, *outside, *classes, *volumes)

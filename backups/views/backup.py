@@ -66,7 +66,7 @@ def backup_detail(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpR
     made = here.restores.select_related("cluster").order_by("-created_at")
     restores = visible(request.user, made, Verb.RESTORE_GET)
     context = {"backup": here, "cluster": here.cluster, "project": here.project, "section": "clusters"}
-    context |= {"results": grouped(here), "restores": restores, "restorable": here.state in RESTORABLE}
+    context |= {"results": grouped(here), "restores": restores, "restorable": here.is_restorable}
     pace: dict[str, Any] = {"busy": here.is_open, "soon": _is_awaited(here), "stamp": here.stamp}
     return page_response(request, "backups/backup_detail.html", "live", context, **pace)
 
@@ -93,7 +93,12 @@ def backup_yaml(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpRes
 
 def backup_or_404(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) -> Backup:
     """The backup, if this person may `verb` it."""
-    return get_or_404(request.user, Backup.objects.select_related("cluster__project", "location", "project"), verb, pk)
+    return get_or_404(
+        request.user,
+        Backup.objects.select_related("cluster__project", "location", "project", "found_in__known"),
+        verb,
+        pk,
+    )
 
 
 def _cluster(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) -> Cluster:

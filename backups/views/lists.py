@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,11 @@ from backups import lifecycle
 from backups.lifecycle import State
 
 PAGE = 25
-GROUPS: dict[str, tuple[str, frozenset[State]]] = {
-    "running": ("Running", lifecycle.OPEN),
-    "completed": ("Completed", frozenset({State.COMPLETED})),
-    "trouble": ("With trouble", frozenset({State.PARTIALLY_FAILED, State.FAILED, State.REJECTED})),
+Groups = Mapping[str, tuple[str, Q]]  # by what the query string says: what people read, and which rows
+GROUPS: Groups = {
+    "running": ("Running", Q(state__in=lifecycle.OPEN)),
+    "completed": ("Completed", Q(state=State.COMPLETED)),
+    "trouble": ("With trouble", Q(state__in=[State.PARTIALLY_FAILED, State.FAILED, State.REJECTED])),
 }
 
 
@@ -28,6 +30,7 @@ class Listing:
     search: str
     group: str
     busy: bool
+    offered: Groups
 
     @property
     def filtered(self) -> bool:
@@ -36,10 +39,10 @@ class Listing:
     @property
     def groups(self) -> list[tuple[str, str]]:
         """What the filter offers."""
-        return [(key, label) for key, (label, _) in GROUPS.items()]
+        return [(key, label) for key, (label, _) in self.offered.items()]
 
 
-def listing(request: HttpRequest, rows: QuerySet[Any], *searched: str) -> Listing:
+def listing(request: HttpRequest, rows: QuerySet[Any], *searched: str, groups: Groups = GROUPS) -> Listing:
     """`rows` as the query string asks for them; `searched` are lookups for the text typed into the search field."""
     search, group = request.GET.get("q", "").strip(), request.GET.get("state", "")
     if search:
@@ -47,7 +50,7 @@ def listing(request: HttpRequest, rows: QuerySet[Any], *searched: str) -> Listin
         for lookup in searched:
             matching |= Q(**{f"{lookup}__icontains": search})
         rows = rows.filter(matching)
-    if group in GROUPS:
-        rows = rows.filter(state__in=GROUPS[group][1])
+    if group in groups:
+        rows = rows.filter(groups[group][1])
     page = Paginator(rows, PAGE).get_page(request.GET.get("page"))
-    return Listing(page, search, group, any(row.is_open for row in page))
+    return Listing(page, search, group, any(row.is_open for row in page), groups)

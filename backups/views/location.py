@@ -22,6 +22,7 @@ from backups.models import (
     ChangeKind,
     LocationChange,
     LocationCheck,
+    LocationScan,
     PlacedLocation,
 )
 from backups.views.lists import PAGE
@@ -77,9 +78,16 @@ def location_detail(request: AuthenticatedHttpRequest, location: uuid.UUID) -> H
         "behind": sum(place.is_behind for place in places),
         "leaving": _leaving(here),
         "certificates": _certificates(here),
+        "scan": here.scans.first(),
+        "found": here.found_places.filter(backups__gone_at=None, backups__isnull=False).count(),
         **_allowed(request, here.project),
     }
-    busy = runs(check) or bool(here.deleting_at) or any(place.change and place.change.is_open for place in places)
+    busy = (
+        runs(check)
+        or bool(here.deleting_at)
+        or _is_scanned(here)
+        or any(place.change and place.change.is_open for place in places)
+    )
     return page_response(request, "backups/location_detail.html", "live", context, busy=busy)
 
 
@@ -113,7 +121,7 @@ class Place:
 
 def _places(location: BackupLocation) -> tuple[list[Place], int]:
     """Every cluster that uses the location, and how many backups there are."""
-    by_cluster = location.backups.order_by().values_list("cluster_id").annotate(count=Count("pk"))
+    by_cluster = location.backups.filter(found_in=None).order_by().values_list("cluster_id").annotate(count=Count("pk"))
     counted = Counter(dict(by_cluster))
     placed = location.placed.select_related("cluster", "source").order_by("cluster__name", "access", "source__name")
     changes = _last_changes(location, ChangeKind.ROLL_OUT)
@@ -137,6 +145,10 @@ def _leaving(location: BackupLocation) -> list[LocationChange]:
 
 def _ended(location: BackupLocation) -> list[LocationCheck]:
     return list(location.checks.filter(state__in=LocationCheck.terminal)[:SHOWN_CHECKS])
+
+
+def _is_scanned(location: BackupLocation) -> bool:
+    return LocationScan.objects.open().filter(location=location).exists()
 
 
 def _allowed(request: AuthenticatedHttpRequest, project: Project) -> dict[str, bool]:

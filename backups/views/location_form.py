@@ -37,6 +37,7 @@ class Sheet:
 
     project: Project
     edits: BackupLocation | None = None
+    read_only: bool = False  # of one to come, unless its draft says otherwise
 
     @property
     def template(self) -> str:
@@ -47,7 +48,8 @@ class Sheet:
         kept = drafts.typed_in(check)
         if self.edits:
             return LocationEditForm(*posted, location=self.edits, kept=kept)
-        return LocationForm(*posted, default_prefix=default_prefix(self.project), kept=kept)
+        proposed = default_prefix(self.project)
+        return LocationForm(*posted, default_prefix=proposed, kept=kept, read_only=self.read_only)
 
     def address(self, check: LocationCheck) -> str:
         if self.edits:
@@ -68,6 +70,13 @@ def location_create(
 ) -> HttpResponse:
     """The form, alone or as it was when `draft` was asked for. POST has it tried, saves it or drops it."""
     return _answer(request, Sheet(project_of(request, project, Verb.LOCATION_CREATE)), draft)
+
+
+@require_http_methods(["GET", "POST"])
+@sensitive_post_parameters(*SECRET_FIELDS)
+def location_open(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
+    """The same form, to open a bucket that holds backups already: it is only read from."""
+    return _answer(request, Sheet(project_of(request, project, Verb.LOCATION_CREATE), read_only=True), None)
 
 
 @require_http_methods(["GET", "POST"])
@@ -197,6 +206,7 @@ def _form_context(sheet: Sheet, form: LocationForm, check: LocationCheck | None)
         "draft_url": sheet.address(check) if check else "",
         "leave_url": sheet.leave(),
         "location": sheet.edits,
+        "reads": form.reads,
         **_fixed(sheet, form),
         "may_save_anyway": may_save_unvalidated(sheet.project),
         "unfinished": None,

@@ -80,7 +80,8 @@ def project_overview(request: AuthenticatedHttpRequest, project: uuid.UUID) -> H
 def _overview(user: User, project: Project, beginning: bool) -> dict[str, Any]:
     """`beginning`: whether this person may take the first steps."""
     clusters = as_shown(visible(user, project.clusters.filter(deregistered_at=None), Verb.CLUSTER_GET))
-    backups = visible(user, project.backups.select_related("cluster", "location"), Verb.BACKUP_GET)
+    ours = project.backups.filter(found_in=None).select_related("cluster", "location")
+    backups = visible(user, ours, Verb.BACKUP_GET)
     restores = visible(user, project.restores.select_related("cluster", "backup__cluster"), Verb.RESTORE_GET)
     locations = visible(user, project.locations.all(), Verb.LOCATION_GET)
     counted = dict(clusters.order_by().values_list("shown_state").annotate(count=Count("pk")))

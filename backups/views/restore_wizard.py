@@ -16,7 +16,6 @@ from accounts.models import AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404
 from backups.actions.restore import request_restore
 from backups.forms.restore import OptionsForm, TargetForm
-from backups.lifecycle import RESTORABLE
 from backups.models import Backup
 from backups.views.backup import backup_or_404
 from workspaces import wizard
@@ -28,8 +27,8 @@ from workspaces.wizard import Step, Wizard
 def restore_begin(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpResponse:
     """*Restore* on a backup: begins the wizard."""
     here = backup_or_404(request, backup, Verb.RESTORE_CREATE)
-    if here.state not in RESTORABLE:
-        messages.error(request, "Only a completed or partially failed backup can be restored.")
+    if not here.is_restorable:
+        messages.error(request, "Only a completed or partially failed backup that is still there can be restored.")
         return redirect("backup_detail", here.pk)
     return redirect(wizard.begin(RESTORE, owner=request.user, project=here.project, backup=str(here.pk)))
 

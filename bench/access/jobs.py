@@ -52,6 +52,12 @@ def _place(by: User, rows: Rows) -> object:
     return retry_change(by=by, location=rows["location"], cluster=rows["cluster"])
 
 
+def _scan(by: User, rows: Rows) -> object:
+    from backups.actions.location_scan import request_scan
+
+    return request_scan(by=by, location=rows["location"])
+
+
 def _cluster(by: User, rows: Rows) -> object:
     from workspaces.actions.cluster import request_recheck
 
@@ -75,6 +81,7 @@ JOBS: dict[str, Asking] = {
     "submit_restore": Asking("TP", _restore),
     "check_location": Asking("TP", _location),
     "change_location": Asking("TP", _place),
+    "scan_location": Asking("TP", _scan),
     "check_cluster": Asking("TP", _cluster),
     "read": Asking(ALL, _log),
     "preview_volumes": Asking("TP", _preview),
