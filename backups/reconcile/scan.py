@@ -151,14 +151,14 @@ def _look_for_places(row: LocationScan, until: float) -> bool:
 
 
 def _look_at_folder(row: LocationScan, target: StorageTarget, waiting: list[Any]) -> None:
-    prefix, depth, after = waiting[0]
-    page = storage.folders_below(target, prefix, outbound.policy(), after)
+    prefix, depth, token = waiting[0]
+    page = storage.folders_below(target, prefix, outbound.policy(), token)
     row.requests += 1
     if "backups" in page.names and _is_place(row, target, prefix):
         _note_place(row, prefix)
     here = row.location.found_places.filter(prefix=prefix, seen_at__gte=row.created_at).exists()
     below = [f"{prefix}/{name}".strip("/") for name in page.names if not (here and name in VELEROS)]
-    waiting[:1] = [[prefix, depth, page.after]] if page.after else []
+    waiting[:1] = [[prefix, depth, page.token]] if page.token else []
     if depth < DEEPEST:
         _let_wait(row, waiting, below, depth + 1)
 

@@ -75,14 +75,20 @@ class GcsStore:
             self._credentials.refresh(TokenRequest(self._plain))
         return None
 
-    def list(self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "") -> Listing:
-        """One page, in the order of the keys. `after`: a key to start behind; Google starts at it."""
+    def list(
+        self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "", token: str = ""
+    ) -> Listing:
+        """One page, in the order of the keys. `after`: a key to start behind; Google starts at it.
+
+        `token`: of the page before.
+        """
         with _troubles(self._target, "storage.objects.list"):
             found = self._client.list_blobs(
                 self._target.bucket,
                 prefix=prefix or None,
                 delimiter="/" if folders else None,
                 start_offset=after or None,
+                page_token=token or None,
                 page_size=min(limit + bool(after), 1000),
                 fields="items(name,size),prefixes,nextPageToken",
                 **self._repeated,
@@ -94,6 +100,7 @@ class GcsStore:
             folders=tuple(sorted(page.prefixes)),
             sizes=tuple(blob.size or 0 for blob in blobs),
             more=bool(found.next_page_token),
+            token=found.next_page_token or "",
         )
 
     def put(self, key: str, body: bytes) -> None:

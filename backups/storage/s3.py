@@ -61,10 +61,13 @@ class S3Store:
         with troubles():
             self._client = _client(self._target, self._http, self._keys, self._attempts)
 
-    def list(self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "") -> Listing:
-        """One page, in the order of the keys. `after`: a key to start behind."""
+    def list(
+        self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "", token: str = ""
+    ) -> Listing:
+        """One page, in the order of the keys. `after`: a key to start behind; `token`: of the page before."""
         wanted = {"Bucket": self._target.bucket, "Prefix": prefix, "MaxKeys": limit}
         wanted |= ({"Delimiter": "/"} if folders else {}) | ({"StartAfter": after} if after else {})
+        wanted |= {"ContinuationToken": token} if token else {}
         with troubles("s3:ListBucket"):
             page = self._sdk.list_objects_v2(**wanted)
         if page.get("Name") != self._target.bucket:
@@ -76,6 +79,7 @@ class S3Store:
             sizes=tuple(item.get("Size", 0) for item in page.get("Contents", ())),
             region=page["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region", ""),
             more=bool(page.get("IsTruncated")),
+            token=page.get("NextContinuationToken", ""),
         )
 
     def put(self, key: str, body: bytes) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from backups.storage import layout
-from backups.storage.store import Listing, kept
+from backups.storage.store import kept
 from backups.storage.target import StorageTarget
 from console.lib.addresses import AddressPolicy
 
 PAGE = 1000
 MOST_PAGES = 3  # of one backup
 LONGEST_PREFIX = 512
+LONGEST_TOKEN = 4096
 VELEROS = frozenset({"backups", "restores", "kopia", "restic", "metadata", "plugins"})
 METADATA = "velero-backup.json"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # what Kubernetes lets a Backup be called
@@ -28,10 +29,10 @@ _BEHIND_SLASH = "0"  # the character after it: a listing that begins there has a
 
 @dataclass(frozen=True)
 class FolderPage:
-    """Names of folders directly below a place; `after` goes on behind them, empty at the end."""
+    """Names of folders directly below a place; `token` leads to the next page, empty at the end."""
 
     names: tuple[str, ...]
-    after: str
+    token: str
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,14 @@ class FoundFolder:
     requests: int = 0
 
 
-def folders_below(target: StorageTarget, prefix: str, policy: AddressPolicy, after: str = "") -> FolderPage:
+def folders_below(target: StorageTarget, prefix: str, policy: AddressPolicy, token: str = "") -> FolderPage:
     """One page of the folders below `prefix`. Raises: what storage raises."""
     start = layout.folder(prefix)
     with kept(target, policy) as store:
-        page = store.list(start, folders=True, limit=PAGE, after=after)
-    names = tuple(name.removeprefix(start).rstrip("/") for name in page.folders)
-    return FolderPage(names, _behind(page, after) if page.more else "")
-
-
-def _behind(page: Listing, after: str) -> str:
-    """Where the next page begins; empty when the store does not get any further."""
-    last = max((*page.keys, *(folder.rstrip("/") + _BEHIND_SLASH for folder in page.folders)), default="")
-    return last if last > after else ""
+        page = store.list(start, folders=True, limit=PAGE, token=token)
+    names = tuple(name.removeprefix(start).removesuffix("/") for name in page.folders)
+    further = page.more and page.token != token and len(page.token) <= LONGEST_TOKEN
+    return FolderPage(names, page.token if further else "")
 
 
 def is_place(target: StorageTarget, prefix: str, policy: AddressPolicy) -> bool:

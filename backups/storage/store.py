@@ -23,7 +23,8 @@ MOST_KEPT = 8
 class Listing:
     """One page. `folders` end with a slash; `sizes` are those of `keys`, in bytes.
 
-    `region` is the bucket's as the store says it, empty when it does not.
+    `region` is the bucket's as the store says it, empty when it does not. `token` is the store's own word for the page
+    behind this one, empty at the end: folders are not in the order of their names in every store.
     """
 
     keys: tuple[str, ...]
@@ -31,6 +32,7 @@ class Listing:
     sizes: tuple[int, ...] = ()
     region: str = ""
     more: bool = False
+    token: str = ""
 
     @property
     def size(self) -> int:
@@ -81,7 +83,9 @@ class Store(Protocol):
     def settings(self) -> BucketSettings:
         """Raises also where the keys may not look: they need not."""
 
-    def list(self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "") -> Listing: ...
+    def list(
+        self, prefix: str, *, folders: bool = False, limit: int = 1000, after: str = "", token: str = ""
+    ) -> Listing: ...
 
     def put(self, key: str, body: bytes) -> None: ...
 

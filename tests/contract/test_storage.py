@@ -16,16 +16,20 @@ from backups.storage import (
     ProbeStep,
     anything_below,
     backup_folder,
+    backup_folders,
     backup_log_key,
     backup_metadata_key,
     fetch_backup_object,
     fetch_pod_volume_backups,
+    folders_below,
+    is_place,
     occupied,
     open_gzip_lines,
     pod_volume_backups_key,
     probe,
     read_gzip_json,
     read_object,
+    scan,
 )
 from console.lib.errors import Missing, NotPermitted, Refused, SignInRefused, Unreachable
 from tests.contract import realstore
@@ -218,3 +222,68 @@ def test_tls(seaweed_store: RealStore, prefix: str) -> None:
     assert "wants https" in plain.cause
     https = failed(steps(seaweed_store, prefix, s3_url=seaweed_store.url.replace("http", "https")))
     assert "plain http" in https.cause
+
+
+# Scanning
+
+
+def backup_names(store: AnyStore, prefix: str, after: str = "") -> list[str]:
+    return [folder.name for folder in backup_folders(store.target(prefix), prefix, POLICY, after=after)]
+
+
+def test_folders_are_listed_page_by_page(store: AnyStore, prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "PAGE", 2)
+    names = ["a", "a-1", "a.b", "b", "b0"]
+    for name in names:
+        store.put(f"{prefix}/{name}/deep/er/key", b"x")
+    found, token = [], ""
+    for _ in range(20):
+        page = folders_below(store.target(prefix), prefix, POLICY, token)
+        found += page.names
+        token = page.token
+        if not token:
+            break
+    assert sorted(found) == sorted(names)
+
+
+def test_only_what_velero_wrote_is_a_place(store: AnyStore, prefix: str) -> None:
+    store.put(f"{prefix}/ours/backups/b1/velero-backup.json", b"{}")
+    store.put(f"{prefix}/dumps/backups/2026/database.dump", b"")
+    assert is_place(store.target(prefix), f"{prefix}/ours", POLICY)
+    assert not is_place(store.target(prefix), f"{prefix}/dumps", POLICY)
+    assert not is_place(store.target(prefix), f"{prefix}/none", POLICY)
+
+
+def test_backups_are_gone_through_folder_by_folder(
+    store: AnyStore, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "PAGE", 4)
+    names = ["daily-1", "daily-10", "daily-2", "x", "x-1", "x.y"]
+    for name in names:
+        store.put(f"{prefix}/backups/{name}/{name}.tar.gz", b"12345")
+        store.put(f"{prefix}/backups/{name}/velero-backup.json", b"{}")
+    folders = list(backup_folders(store.target(prefix), prefix, POLICY))
+    assert sorted(folder.name for folder in folders) == names
+    assert {(folder.size, folder.has_metadata, folder.is_file) for folder in folders} == {(7, True, False)}
+    assert backup_names(store, prefix, after=folders[1].last) == [folder.name for folder in folders[2:]]
+
+
+def test_a_folder_with_too_much_in_it_is_left_at_that(
+    store: AnyStore, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scan, "PAGE", 3)
+    for number in range(20):
+        store.put(f"{prefix}/backups/huge/{number:03}", b"")
+    store.put(f"{prefix}/backups/later/velero-backup.json", b"{}")
+    huge, later = backup_folders(store.target(prefix), prefix, POLICY)
+    assert (huge.name, huge.is_huge, later.name, later.is_huge) == ("huge", True, "later", False)
+
+
+def test_reading_alone_writes_nothing(store: AnyStore, prefix: str) -> None:
+    empty = {step.id: step for step in probe(store.target(prefix), POLICY, write=False)}
+    assert (empty["read"].outcome, empty["list"].outcome) == ("skipped", "pass")
+    assert not {"write", "delete"} & set(empty)
+    store.put(f"{prefix}/backups/b/velero-backup.json", b"{}")
+    found = {step.id: step for step in probe(store.target(prefix), POLICY, write=False)}
+    assert (found["read"].outcome, found["read"].title) == ("pass", "Read an object")
+    assert backup_names(store, prefix) == ["b"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +38,7 @@ class Velero:
         self.verdict: tuple[str, str] | None = ("Available", "")
         self.phases: list[str] = []
         self.takes = 0.0
+        self.links: Callable[[str, str], str] | None = None  # the link to a kind of file of something; None: silent
         self._ticks = itertools.count(1)
         cluster.store.listen(self._heard)
 
@@ -51,6 +52,10 @@ class Velero:
             self.judge(change.after.name)
         if kind == "serverstatusrequests" and change.type == "ADDED" and self.verdict:
             self.cluster.patch(kind, change.after.name, {"status": ANSWER}, namespace=VELERO)
+        if kind == "downloadrequests" and change.type == "ADDED" and self.links:
+            wanted = change.after.parsed()["spec"]["target"]
+            status = {"phase": "Processed", "downloadURL": self.links(wanted["kind"], wanted["name"])}
+            self.cluster.patch(kind, change.after.name, {"status": status}, namespace=VELERO)
         if kind in ("backups", "restores") and change.type == "ADDED":
             for phase in self.phases:
                 self.cluster.patch(kind, change.after.name, {"status": {"phase": phase}}, namespace=VELERO)
