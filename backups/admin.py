@@ -8,8 +8,10 @@ from accounts.admin import RowAdmin, register_rest
 from backups.models import (
     Backup,
     BackupLocation,
+    FoundPlace,
     LocationChange,
     LocationCheck,
+    LocationScan,
     PlacedLocation,
     Reading,
     Restore,
@@ -45,6 +47,19 @@ class PlacedLocationAdmin(RowAdmin):
     list_display = ("object_name", "location", "cluster", "source", "access", "phase", "phase_at")
     list_filter = ("access", "phase")
     search_fields = ("object_name", "location__name", "cluster__name", "prefix")
+
+
+@admin.register(LocationScan)
+class LocationScanAdmin(RowAdmin):
+    list_display = ("location", "places", "found", "known", "gone", "odd", *WISH)
+    list_filter = ("state", "created_at")
+    search_fields = ("id", "location__name", "requested_by_name")
+
+
+@admin.register(FoundPlace)
+class FoundPlaceAdmin(RowAdmin):
+    list_display = ("prefix", "location", "known", "seen_at")
+    search_fields = ("prefix", "location__name", "known__name")
 
 
 @admin.register(Backup)

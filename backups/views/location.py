@@ -79,7 +79,7 @@ def location_detail(request: AuthenticatedHttpRequest, location: uuid.UUID) -> H
         "leaving": _leaving(here),
         "certificates": _certificates(here),
         "scan": here.scans.first(),
-        "found": here.found_places.filter(backups__gone_at=None, backups__isnull=False).count(),
+        "found": here.found_places.filter(backups__gone_at=None, backups__isnull=False).exists,  # asked if shown
         **_allowed(request, here.project),
     }
     busy = (

@@ -26,7 +26,7 @@ from sandbox.clouds.google import new_key
 from sandbox.state import CLUSTERS, State, read_state
 
 if TYPE_CHECKING:
-    from backups.models import BackupLocation, LocationCheck
+    from backups.models import Backup, BackupLocation, LocationCheck
 
 EAST, WEST = CLUSTERS
 
@@ -168,11 +168,23 @@ class _Lane:
         with compare.open_cluster(kubeconfig) as cluster:
             originals = demo.settled(cluster)
             backup = mainjob.back_up(fleet, kind.name.replace(" ", "-").replace("'", "").lower())
+            lines = _lines_of_log(fleet, backup)
             demo.remove_namespaces(cluster)
             restore = mainjob.restore(fleet, backup, fleet.east)
             result = compare.compare(originals, demo.settled(cluster))
-        done = f"{self.cluster}: backup {backup.phase} {mainjob.seconds(backup):.1f} s"
+        done = f"{self.cluster}: backup {backup.phase} {mainjob.seconds(backup):.1f} s, {lines}"
         return f"{done}, restore {restore.phase} {mainjob.seconds(restore):.1f} s", result
+
+
+def _lines_of_log(fleet: mainjob.Fleet, backup: Backup) -> str:
+    """How much log there is to read, and by which way it came. Raises Failed when there is none."""
+    from backups.actions.reading import request_log
+
+    reading = mainjob.completed(mainjob.finished(request_log(by=fleet.admin, of=backup)))
+    if not reading.lines:
+        raise mainjob.Failed("The log of the backup is empty.")
+    way = "from the bucket" if fleet.location.is_checkable else "through Velero's DownloadRequest"
+    return f"{reading.lines} lines of log {way}"
 
 
 def _saved(fleet: mainjob.Fleet, kind: Kind) -> tuple[str, BackupLocation]:

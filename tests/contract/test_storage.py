@@ -236,7 +236,7 @@ def test_folders_are_listed_page_by_page(store: AnyStore, prefix: str, monkeypat
     names = ["a", "a-1", "a.b", "b", "b0"]
     for name in names:
         store.put(f"{prefix}/{name}/deep/er/key", b"x")
-    found, token = [], ""
+    found, token = list[str](), ""
     for _ in range(20):
         page = folders_below(store.target(prefix), prefix, POLICY, token)
         found += page.names

@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.db import models
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import chain
 from accounts.actions.invitation import invite_user
@@ -26,8 +27,10 @@ from accounts.roles import ProjectAdmin, TenantAdmin, WorkspaceAdmin
 from backups.models import (
     Backup,
     BackupLocation,
+    FoundPlace,
     LocationChange,
     LocationCheck,
+    LocationScan,
     PlacedLocation,
     Reading,
     Restore,
@@ -89,6 +92,8 @@ def everything(project: Project, alice: User, east: Cluster, store: BackupLocati
     Draft.objects.create(project=project, owner=alice, kind="register", data={"connection": {"kubeconfig": [SECRET]}})
     PlacedLocation.objects.create(location=store, cluster=east, source=east, access="ReadWrite", object_name="p")
     LocationChange.objects.create(location=store, cluster=east, kind="roll_out")
+    LocationScan.objects.create(location=store)
+    FoundPlace.objects.create(location=store, prefix="old", source=east, seen_at=timezone.now())
     Presence.objects.announce("one", 15)
     invite_user(by=alice, tenant=project.tenant, email="new@harbor.example")
     chain.seal("one")

@@ -218,9 +218,9 @@ class TestLocation:
         steps = [Step("endpoint", "Reach", "pass"), Step("list", "List", "pass"), Step("write", "Write", "pass")]
         found: dict[str, Any] = {"steps": steps, "occupied": None, "targets": []}
 
-        def run(target: storage.StorageTarget, _: object, *, thoroughly: bool) -> Iterator[Step]:
+        def run(target: storage.StorageTarget, _: object, *, thoroughly: bool, write: bool) -> Iterator[Step]:
             found["targets"].append(target)
-            found["thoroughly"] = thoroughly
+            found.update(thoroughly=thoroughly, write=write)
             for step in found["steps"]:
                 if isinstance(step, Exception):
                     raise step

@@ -97,7 +97,7 @@ def done(project: Project, east: Site, store: BackupLocation, s3: FakeS3, bucket
 
 
 def read(of: Backup | Restore) -> Reading:
-    which = {"backup": of} if isinstance(of, Backup) else {"restore": of}
+    which: dict[str, Any] = {"backup": of} if isinstance(of, Backup) else {"restore": of}
     row = Reading.objects.create(project=of.project, **which)
     reading.read(claim(row))
     return fresh(row)
