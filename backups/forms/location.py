@@ -171,6 +171,13 @@ class LocationForm(forms.Form):
         proposed = {"prefix": self.default_prefix, "external_id": f"drydock-{secrets.token_hex(10)}"}
         kwargs["initial"] = proposed | dict(kwargs.get("initial") or {}) | self.kept
         super().__init__(*args, **kwargs)
+        if self.reads:
+            self._only_look()
+
+    def _only_look(self) -> None:
+        """The console itself has to get in, and nothing is ever written."""
+        self.fields["sign_in"].choices = [one for one in self.fields["sign_in"].choices if one[0] != SignIn.STS_CLUSTER]
+        self.fields["prefix"].help_text = "Only what lies below it is looked through. Empty: the whole bucket."
 
     def clean_read_only(self) -> bool:
         return self.reads
