@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -39,6 +40,7 @@ FINISH_WITHIN = 5.0  # seconds
 END_WITHIN = 7.0  # seconds; what heeds no interruption (a name server that is silent) is ended
 WAIT = 5  # whole seconds for a message, one request to Redis
 ASK_AGAIN = 2.0  # seconds
+AWAY = (RedisConnectionError, RedisTimeoutError)
 
 
 class HandBack(BaseException):
@@ -80,6 +82,17 @@ class OrderlyWorker(Worker):
             raise SystemExit("The worker has lost its Redis in the middle of something and must be started again.")
         return worked
 
+    def check_for_suspension(self, burst: bool) -> None:
+        """RQ's first question of a round. Its own worker ends when Redis is away just then."""
+        while not self._stop_requested:
+            try:
+                super().check_for_suspension(burst)
+                return
+            except AWAY:
+                log.warning("queue away, asked again")
+                heartbeat.beat()
+                time.sleep(self.max_connection_wait_time)
+
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """Silence is a lost connection, too: RQ's own worker ends at it."""
         self.spare = self.spare or self.fork_spare()
@@ -117,9 +130,10 @@ class OrderlyWorker(Worker):
             self.spare = None
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Called in every round, before Redis is asked for a message, and while a job runs."""
+        """Called in every round, before Redis is asked for a message, and while a job runs. A lost one is no harm."""
         heartbeat.beat()
-        super().heartbeat(timeout, pipeline)
+        with suppress(*AWAY):
+            super().heartbeat(timeout, pipeline)
 
     def handle_warm_shutdown_request(self) -> None:
         """Called in the signal handler of the parent process."""

@@ -79,14 +79,17 @@ class Working(threading.Thread):
     def end(self, valkey_socket: str) -> None:
         """Tell it to, and wake it. One that outlives its test would fail in another one, when its Redis is gone."""
         self.worker._stop_requested, self.worker._shutdown_requested_date = True, object()
-        self.does("last", valkey_socket, seconds=5)
+        self.does("last", valkey_socket, seconds=0)
         self.join(5)
         assert not self.is_alive()
 
 
 @pytest.fixture
-def working(door: Door, valkey_socket: str) -> Iterator[Working]:
-    """Not started yet."""
+def working(door: Door, valkey_socket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Working]:
+    """Not started yet, and less patient than others."""
+    monkeypatch.setattr(worker, "WAIT", 1)
+    monkeypatch.setattr(OrderlyWorker, "connection_timeout", 2)
+    monkeypatch.setattr(OrderlyWorker, "max_connection_wait_time", 0.2)
     made = Working(door)
     yield made
     if made.is_alive():
@@ -94,11 +97,7 @@ def working(door: Door, valkey_socket: str) -> Iterator[Working]:
 
 
 @pytest.mark.parametrize("mode", ["reset", "refuse", "silent"])
-def test_a_redis_that_is_back_is_worked_for_again(
-    door: Door, working: Working, valkey_socket: str, mode: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "WAIT", 1)
-    monkeypatch.setattr(OrderlyWorker, "connection_timeout", 2)
+def test_a_redis_that_is_back_is_worked_for_again(door: Door, working: Working, valkey_socket: str, mode: str) -> None:
     working.start()
     assert working.does("before", valkey_socket)
     door.be(mode)  # type: ignore[arg-type]
@@ -117,7 +116,7 @@ def test_it_says_that_it_lives_while_redis_is_away(
     heartbeat.begin()
     for file in heartbeat.folder().iterdir():
         os.utime(file, (0, 0))
-    until = time.monotonic() + 8
+    until = time.monotonic() + 15
     while not heartbeat.is_alive(os.getpid()) and time.monotonic() < until:
         time.sleep(0.05)
     assert heartbeat.is_alive(os.getpid())
