@@ -9,6 +9,7 @@ from bench.checks import run
 CHECKS = {
     "L1": "bench.locations.kinds",
     "L2": "bench.locations.failures",
+    "S3": "bench.locations.addresses",
     "S5": "bench.locations.rotation",
 }
 
