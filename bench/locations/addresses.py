@@ -45,6 +45,7 @@ LOOPBACK = (
     *("0.0.0.0", "0", "[::]", "[::ffff:0.0.0.0]", "%31%32%37.0.0.1", "%6cocalhost"),
     *("here.example", "both.example"),
 )
+LEADING_HERE = ("here.example", "both.example", "metadata.google.internal")
 METADATA = (
     *("169.254.169.254", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518", "0xa9.254.169.254"),
     *("169.254.169.254.", "169.254.170.2", "169.254.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.192"),
@@ -89,6 +90,7 @@ def check(*, full: bool, seed: int) -> Report:
             with site.round(name) as here:
                 here.ask(DOORS[name], _addresses(here.port)[::step])
         _poisoned(site)
+        _by_bucket(site)
         _rebound(site)
         _redirected(site)
         _in_test_mode(site, steps)
@@ -227,6 +229,19 @@ def _poisoned(site: _Site) -> None:
                 here.ask(door, [""])
 
 
+def _by_bucket(site: _Site) -> None:
+    """The URL's host is a public server; with the bucket in front it is another name, which leads here."""
+    with site.round("bucket_before_host") as here:
+        here.internet.names |= {"example": [[PLAIN]], "google.internal": [[PLAIN]]}
+        here.ask(Visitor.bucket, [f"{name}:{here.port}" for name in LEADING_HERE])
+    reached = here.internet.reached
+    site.report.say("bucket_before_host_began_outside", reached, f">= {here.tried}", n=here.tried)
+    with site.alone() as here, _no_rules():
+        here.internet.names |= {"example": [[PLAIN]]}
+        here.ask(Visitor.bucket, [f"here.example:{here.port}"])
+    site.report.control("bucket before host without the rules", failed=here.hits > 0, detail=f"{here.hits} hits")
+
+
 def _rebound(site: _Site) -> None:
     """A name that is public when it is judged, and leads here when it is looked up again, for the next connection.
 
@@ -327,11 +342,17 @@ def _stock(address: str) -> None:
 def _without_judgement(site: _Site, doors: Iterable[str]) -> None:
     """Every door leads somewhere: without the rules each of them hits."""
     for name in doors:
-        with site.alone() as here, contextlib.ExitStack() as rules:
-            for rule, instead in _NO_RULES.items():
-                rules.enter_context(mock.patch(rule, instead))
+        with site.alone() as here, _no_rules():
             here.ask(DOORS[name], [f"127.0.0.1:{here.port}", f"localhost:{here.port}", "169.254.169.254"])
         site.report.control(f"{name} without the rules", failed=here.hits > 0, detail=f"{here.hits} hits")
+
+
+@contextmanager
+def _no_rules() -> Iterator[None]:
+    with contextlib.ExitStack() as rules:
+        for rule, instead in _NO_RULES.items():
+            rules.enter_context(mock.patch(rule, instead))
+        yield
 
 
 _NO_RULES: dict[str, Any] = {

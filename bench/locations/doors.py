@@ -91,8 +91,8 @@ class Visitor:
 
     def bucket(self, netloc: str) -> bool:
         """The bucket's name, which is put in front of the URL's host where path style is off."""
-        head, _, rest = netloc.partition(".")
-        return self.s3(rest or netloc, bucket=head if len(head) > 2 else "bucket", path_style=False)
+        bucket, _, host = netloc.partition(".")
+        return self.s3(host, bucket=bucket, path_style=False)
 
     def token(self, netloc: str) -> bool:
         """Google Cloud, which can be reached: the key file says where tokens come from."""
@@ -158,7 +158,6 @@ DOORS: dict[str, Door] = {
     "s3_url": Visitor.s3,
     "s3_url_https": partial(Visitor.s3, scheme="https"),
     "s3_url_read_from": Visitor.read,
-    "bucket_as_host": Visitor.bucket,
     "token_uri": Visitor.token,
     "stand_in_for_clouds": Visitor.stand_in,
 }
