@@ -29,7 +29,7 @@ bench: .venv/.all ## how fast it is beside what it could be at best, into docs/m
 prove-access: .venv/.all ## who may do what, asked of every page and job for every role and place; audit log, sign-in, headers (2 min)
 	@$(PY) -m bench.access $(ONLY)
 
-prove-locations: .venv/.all ## every kind of location to a restore with equal objects, every failure with its sentence (3 min)
+prove-locations: .venv/.all ## every kind of location to a restore with equal objects, every failure; addresses, secrets, keys (7 min)
 	@$(PY) -m bench.locations $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)

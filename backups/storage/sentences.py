@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from backups.storage import service_account
 from backups.storage.target import StorageTarget
 from backups.storage.trouble import Kind, Trouble
@@ -18,7 +20,7 @@ from console.lib.errors import (
 )
 
 _TEXTS: dict[Kind, tuple[str, str]] = {
-    Kind.NAME_UNKNOWN: ("The name {host} cannot be resolved.", "Check {address}, and that the console's DNS knows it."),
+    Kind.NAME_UNKNOWN: ("The name {name} cannot be resolved.", "Check {address}, and that the console's DNS knows it."),
     Kind.NOTHING_LISTENS: ("Nothing listens at {host}.", "Check {address} and its port, and that the store runs."),
     Kind.NO_ROUTE: ("There is no way to {host} from the console.", "Check the network and {address}."),
     Kind.NO_CONNECTION: ("{host} did not accept a connection in time.", "Check {address}, routes and firewalls."),
@@ -113,6 +115,7 @@ _TEXTS: dict[Kind, tuple[str, str]] = {
     Kind.BUSY: ("The store asks to be left alone for a moment.", "Try again in a minute."),
     Kind.OTHER: ("The store refused: {detail}.", ""),
 }
+_PORT = re.compile(r":\d+$")
 # To a service beside the store, whose address nobody enters.
 _UNREACHED = frozenset({Kind.NAME_UNKNOWN, Kind.NOTHING_LISTENS, Kind.NO_ROUTE, Kind.NO_CONNECTION})
 _WAY = "Check the way to it from the console: DNS, routes, firewalls, proxies."
@@ -176,6 +179,7 @@ def _texts(kind: Kind, target: StorageTarget) -> tuple[str, str]:
 def _words(trouble: Trouble, target: StorageTarget) -> dict[str, str]:
     return {
         "host": trouble.host or _host(target),
+        "name": _PORT.sub("", trouble.host or _host(target)),
         "address": "the S3 URL" if target.s3_url else "the region" if target.provider == "aws" else "the network",
         "bucket": clip(target.bucket, 80),
         "region": clip(target.region, 80),

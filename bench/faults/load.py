@@ -56,11 +56,15 @@ class Asked:
 
 @dataclass
 class Visitor:
-    """A browser without a screen: cookies are kept, redirects are not followed."""
+    """A browser without a screen: cookies are kept, redirects are not followed.
+
+    `overheard` is given the path, the headers and the body of every answer.
+    """
 
     url: str
     timeout: float = 10.0
     cookies: SimpleCookie = field(default_factory=SimpleCookie)
+    overheard: Callable[[str, bytes], None] = lambda path, answer: None
 
     def get(self, path: str, *, live: bool = False, etag: str = "") -> Answer:
         """A page, or its `live` part as its script asks for it that has shown the one of `etag`.
@@ -90,7 +94,9 @@ class Visitor:
             answer = connection.getresponse()
             for value in answer.headers.get_all("Set-Cookie", []):
                 self.cookies.load(value)
-            page = answer.read().decode()
+            raw = answer.read()
+            self.overheard(path, answer.headers.as_bytes() + raw)
+            page = raw.decode()
             leads, etag = answer.headers.get("Location", ""), answer.headers.get("ETag", "")
             return Answer(answer.status, leads, page, _interval(answer.headers, page), etag)
         finally:
@@ -116,13 +122,14 @@ def insist(send: Callable[[], Answer], good: Sequence[int] = (200, 302, 422)) ->
     return answer, tries
 
 
-def ask_for_backup(
+def ask_for_backup(  # noqa: PLR0913 - the form's fields
     visitor: Visitor,
     cluster: object,
     location: object,
     *,
     prefix: str = "load",
     cluster_resources: str = "never",
+    namespaces: Sequence[str] = NAMESPACES,
 ) -> Asked:
     """*Back up now*, until it is answered."""
     asked = Asked(uuid.uuid4(), f"{prefix}-{uuid.uuid4().hex[:10]}", time.monotonic())
@@ -131,7 +138,7 @@ def ask_for_backup(
         "location": location,
         "keep": "7",
         "cluster_resources": cluster_resources,
-        "others": " ".join(NAMESPACES),
+        "others": " ".join(namespaces),
         "submission": asked.submission,
     }
     answer, asked.tries = insist(lambda: visitor.post(f"/clusters/{cluster}/backups/create/", fields))

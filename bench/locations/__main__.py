@@ -1,4 +1,5 @@
-"""`make prove-locations`: every kind of location from Validate to a restore, and every failure with its sentence."""
+"""`make prove-locations`: every kind of location from Validate to a restore, every failure with its sentence, and that
+neither an address nor a secret goes where it must not."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ CHECKS = {
     "L1": "bench.locations.kinds",
     "L2": "bench.locations.failures",
     "S3": "bench.locations.addresses",
+    "S4": "bench.locations.leaks",
     "S5": "bench.locations.rotation",
 }
 

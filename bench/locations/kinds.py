@@ -7,23 +7,19 @@ wrong: it must not get as far as a backup.
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import django
-
-from bench import compare, demo, mainjob, stack
+from bench import compare, demo, mainjob
+from bench.locations.leaks import glance
+from bench.locations.remains import Processes, Remains
+from bench.locations.site import folder, site
 from bench.report import Report
 from sandbox import control, sample
 from sandbox.clouds import stack as clouds
 from sandbox.clouds.google import new_key
-from sandbox.state import CLUSTERS, State, read_state
+from sandbox.state import CLUSTERS, State
 
 if TYPE_CHECKING:
     from backups.models import Backup, BackupLocation, LocationCheck
@@ -42,35 +38,21 @@ class Kind:
 
 
 def check(*, full: bool, seed: int) -> Report:
-    """The same at both sizes."""
+    """The same at both sizes; reduced, what is left of it is searched for secrets, too, as in S4."""
     report = Report("L1", "every kind of location, from Validate to equal objects after a restore", full)
-    with _site() as state:
+    with site() as (state, url), Processes(folder()) as processes:
         fleet = mainjob.register(state)
         _ready_west(state)
         kinds = _kinds(state)
         lanes = [_Lane(report, fleet, state, EAST), _Lane(report, replace(fleet, east=fleet.west), state, WEST)]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_Lane.run, lanes, (kinds[:3], kinds[3:])))
+        if not full:
+            glance(report, url, fleet, Remains(folder(), state, processes))
     report.note(
         "Real: API servers, Velero and its plugins, SeaweedFS. Stand-ins: STS, a node's identity, Google Cloud."
     )
     return report
-
-
-@contextmanager
-def _site() -> Iterator[State]:
-    """A sandbox with clouds and the console beside it, thrown away after; this process works on the same rows."""
-    with tempfile.TemporaryDirectory(prefix="drydock-locations-") as folder:
-        var = Path(folder)
-        os.environ.update(stack.environment(var, 0))
-        with stack.sandbox(var, "--clouds"):
-            state = read_state(var / "sandbox")
-            assert state is not None
-            assert state.clouds is not None
-            os.environ |= {"AWS_ENDPOINT_URL_STS": state.clouds.sts, "GCS_ENDPOINT_URL": state.clouds.google}
-            with stack.console(var):
-                django.setup()
-                yield state
 
 
 def _kinds(state: State) -> list[Kind]:
