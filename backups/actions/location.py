@@ -33,17 +33,29 @@ NEEDED = {
 
 
 @transaction.atomic
-def request_check(*, by: User, project: Project, edits: BackupLocation | None = None, **draft: Any) -> LocationCheck:
+def request_check(
+    *,
+    by: User,
+    project: Project,
+    edits: BackupLocation | None = None,
+    asked_of: Cluster | None = None,
+    **draft: Any,
+) -> LocationCheck:
     """Have a location tried before it is saved, or what an edit would make of `edits`.
+
+    `asked_of`: a cluster of the project whose Velero is asked where the console cannot get to or sign in from here.
 
     `draft` holds BackupLocation's fields of the same names. Raises BadInput for a field that cannot be right, before
     anything is sent anywhere.
     """
     require_drafting(by, project, edits)
+    if asked_of and (asked_of.project_id != project.pk or asked_of.deregistered_at):
+        raise NotVisible("There is nothing here.")
     _refuse_hopeless(draft)
     proposed = "" if draft.get("read_only") else default_prefix(project)
     draft["prefix"] = draft.get("prefix", "").strip("/") or proposed
-    check = LocationCheck(project=project, edits=edits, draft=draft, requested_by=by, requested_by_name=str(by))
+    check = LocationCheck(project=project, edits=edits, asked_of=asked_of, draft=draft, requested_by=by)
+    check.requested_by_name = str(by)
     return _send(by, check)
 
 
@@ -57,7 +69,8 @@ def request_recheck(*, by: User, location: BackupLocation) -> LocationCheck:
 
 def _send(by: User, check: LocationCheck) -> LocationCheck:
     save_new(check)
-    audit.record(by=by, verb="location.check", target=check.location or check)
+    asked = {"asked_of": check.asked_of.name} if check.asked_of else {}
+    audit.record(by=by, verb="location.check", target=check.location or check, **asked)
     enqueue(check.job, check.pk, check.attempt, queue="interactive")
     return check
 
@@ -212,6 +225,10 @@ def _fields(draft: dict[str, Any]) -> dict[str, Any]:
 
 
 def _health(check: LocationCheck, passed: bool) -> dict[str, Any]:
+    """What a cluster's Velero has found is not what the console knows."""
+    if passed and check.is_verdict:
+        reason = f"The console cannot tell from here; the Velero of {check.asked_of} can use it."
+        return {"state": LocationState.UNKNOWN, "state_reason": reason, "checked_at": timezone.now()}
     state = LocationState.AVAILABLE if passed else LocationState.UNKNOWN
     return {"state": state, "state_reason": "" if passed else check.message, "checked_at": timezone.now()}
 

@@ -21,6 +21,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.permissions import Verb, require
 from backups import configuration
 from backups.actions.location import (
     NEEDED,
@@ -34,6 +35,7 @@ from backups.actions.location import (
 from backups.models import BackupLocation, CheckState, LocationCheck, Provider, SignIn
 from backups.reconcile.location import is_read_only
 from backups.reconcile.location_draft import LIVES
+from backups.reconcile.location_trial import may_tell
 from backups.storage import service_account
 from backups.storage.probe import titles
 from backups.storage.target import StorageTarget
@@ -41,7 +43,7 @@ from backups.storage.target import check as refuse_hopeless
 from console.lib import outbound
 from console.lib.errors import BadInput, NotVisible
 from console.lib.rows import save_new
-from workspaces.models import Project
+from workspaces.models import Cluster, Project
 
 UNOCCUPIED = "unoccupied"
 ROLE = ("role_arn", "external_id")
@@ -70,6 +72,26 @@ def validate(
     draft = {**fields, "typed": dict(typed), **_begun(earlier, edits)}
     same = _same_and_running(by, project, draft, edits)
     return same or request_check(by=by, project=project, edits=edits, **draft)
+
+
+@transaction.atomic
+def ask(*, by: User, check: LocationCheck, cluster: Cluster) -> LocationCheck:
+    """Have what `check` tried judged by a cluster's Velero. Asked for twice at once, it is asked once.
+
+    Raises BadInput, NotVisible.
+    """
+    require(by, cluster, Verb.CLUSTER_UPDATE)
+    if check.draft is None or not was_tried(check):
+        raise BadInput("Validate the location first.")
+    same = _same_and_running(by, check.project, check.draft, check.edits, cluster)
+    draft = dict(check.draft)
+    return same or request_check(by=by, project=check.project, edits=check.edits, asked_of=cluster, **draft)
+
+
+def may_ask(check: LocationCheck) -> bool:
+    """Whether a cluster's Velero can know better than the console does, of a place that clusters are to write to."""
+    reads = bool(check.draft and check.draft.get("read_only"))
+    return not reads and check.state != CheckState.COMPLETED and may_tell(check.steps)
 
 
 @transaction.atomic
@@ -225,9 +247,10 @@ def _others(check: LocationCheck) -> Any:
 
 
 def _same_and_running(
-    by: User, project: Project, draft: dict[str, Any], edits: BackupLocation | None
+    by: User, project: Project, draft: dict[str, Any], edits: BackupLocation | None, asked_of: Cluster | None = None
 ) -> LocationCheck | None:
-    for check in LocationCheck.objects.open().filter(requested_by=by, project=project, location=None, edits=edits):
+    mine = LocationCheck.objects.open().filter(requested_by=by, project=project, location=None, edits=edits)
+    for check in mine.filter(asked_of=asked_of):
         if check.draft and check.draft["typed"] == draft["typed"]:
             return check
     return None

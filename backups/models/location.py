@@ -167,6 +167,9 @@ class LocationCheck(Wish):
     edits = models.ForeignKey(  # the saved location that a draft would change
         BackupLocation, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
     )
+    asked_of = models.ForeignKey(  # whose Velero is to say what the console cannot try itself
+        Cluster, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     look_only = models.BooleanField(default=False)  # up to the listing, nothing is written
     draft = EncryptedJSONField(null=True, blank=True)  # the form's fields, only before they are saved
     steps = models.JSONField(default=list, blank=True)  # [{"id", "title", "outcome", "cause", "remedy"}]
@@ -176,6 +179,11 @@ class LocationCheck(Wish):
 
     def __str__(self) -> str:
         return f"check of {self.location or 'a new location'}"
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it ended with what a cluster's Velero said, because the console could not tell."""
+        return self.asked_of is not None and any(step["id"] == "velero" for step in self.steps)
 
 
 class Access(models.TextChoices):

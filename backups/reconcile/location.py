@@ -24,7 +24,7 @@ from backups.models import (
     PlacedLocation,
     SignIn,
 )
-from backups.reconcile import location_health
+from backups.reconcile import location_health, location_trial
 from backups.reconcile.readoption import readopt_locations
 from backups.velero import names
 from backups.velero.explain import explain
@@ -71,13 +71,24 @@ def check(check: LocationCheck) -> None:
         for step in _steps(check, target_of(fields)):
             steps.append(step)
             check.write(steps=steps)
+        if check.asked_of and not fields.get("read_only") and location_trial.may_tell(steps):
+            return _finish(check, _asked(check, fields, steps))
         short = (step for outcome in _NOT_PASSED for step in steps if step["outcome"] == outcome)
         _finish(check, next(short, None))
     except Overtaken:
-        return
+        return None
     except ConsoleError as error:
         with contextlib.suppress(Overtaken):
             _finish(check, {"cause": error.message, "remedy": error.remedy})
+
+
+def _asked(check: LocationCheck, fields: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """What is wrong in the eyes of a cluster's Velero; None: nothing."""
+    target = target_of(fields)
+    taken = {} if _is_ours(check, target) else _unoccupied(target, may_list=False)
+    last = taken or location_trial.verdict(check, fields)
+    check.write(steps=[*steps, last])
+    return None if last["outcome"] == "pass" else last
 
 
 def _steps(check: LocationCheck, target: storage.StorageTarget) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from accounts.permissions import Verb
 from backups.actions import location_draft as drafts
 from backups.actions.location import default_prefix, may_save_unvalidated, rename_location
 from backups.forms.location import SECRETS, LocationForm
+from backups.forms.location_ask import AskForm
 from backups.forms.location_edit import PLACE, LocationEditForm
 from backups.models import BackupLocation, LocationCheck
 from backups.views.location import context_of, location_of, project_of, runs
@@ -26,7 +27,7 @@ from console.lib import live
 from console.lib.errors import BadInput
 from workspaces.models import Project
 
-SAVE, SAVE_ANYWAY, KEEP, DISCARD = "save", "save_anyway", "keep", "discard"
+SAVE, SAVE_ANYWAY, KEEP, DISCARD, ASK = "save", "save_anyway", "keep", "discard", "ask"
 SECRET_FIELDS = ("access_key", "secret_key", "service_account")
 FRAGMENT = "backups/location_create.html#validation"
 
@@ -116,6 +117,8 @@ def _posted(request: AuthenticatedHttpRequest, sheet: Sheet, check: LocationChec
         return _keep(request, sheet, form, check)
     if wish in (SAVE, SAVE_ANYWAY) and check and _still_says(form, check):
         return _save(request, sheet, form, check)
+    if wish == ASK and check and _still_says(form, check):
+        return _ask(request, sheet, form, check)
     if wish == SAVE and sheet.edits and form.is_valid() and drafts.only_renames(sheet.edits, form.typed()):
         return _rename(request, sheet.edits, form, check)
     return _validate(request, sheet, form, check)
@@ -149,6 +152,16 @@ def _save(request: AuthenticatedHttpRequest, sheet: Sheet, form: LocationForm, c
     except BadInput as error:
         return _refused(request, sheet, form.again(error), check)
     return _saved(request, location, "changed" if sheet.edits else "added")
+
+
+def _ask(request: AuthenticatedHttpRequest, sheet: Sheet, form: LocationForm, check: LocationCheck) -> HttpResponse:
+    """What the console cannot try from here is tried by a cluster's Velero."""
+    asked = AskForm(request.POST, project=sheet.project)
+    if not asked.is_valid():
+        return _refused(request, sheet, form.again(BadInput("Choose a cluster whose Velero is to be asked.")), check)
+    return redirect(
+        sheet.address(drafts.ask(by=request.user, check=check, cluster=asked.cleaned_data["cluster"])) + "#validation"
+    )
 
 
 def _rename(
@@ -199,6 +212,7 @@ def _form_context(sheet: Sheet, form: LocationForm, check: LocationCheck | None)
         "form": form,
         "check": tried,
         "steps": steps,
+        "ask": AskForm(project=sheet.project) if tried and not tried.is_open and drafts.may_ask(tried) else None,
         "warned": any(step["outcome"] == "warning" for step in steps),
         "is_set": {name: bool(kept.get(name)) for name in SECRETS},
         "service_account_email": drafts.service_account_email(kept),

@@ -170,22 +170,22 @@ def _lines_of_log(fleet: mainjob.Fleet, backup: Backup) -> str:
 
 
 def _saved(fleet: mainjob.Fleet, kind: Kind) -> tuple[str, BackupLocation]:
-    """What Validate said, and the location; where only the cluster can sign in it is saved without a pass."""
+    """What was said of it, and the location; where only the cluster can sign in its Velero is asked instead."""
     from backups.actions.location import create_location
     from backups.models import CheckState
 
-    tried = _validated(fleet, kind.fields)
-    if tried.state not in (CheckState.COMPLETED, CheckState.NOT_CHECKABLE):
+    tried, said = _validated(fleet, kind.fields), "validated"
+    if tried.state == CheckState.NOT_CHECKABLE:
+        tried, said = _validated(fleet, kind.fields, asked_of=fleet.east), "judged by the cluster's Velero"
+    if tried.state != CheckState.COMPLETED:
         raise mainjob.Failed(f"Validate ended as {tried.state}: {tried.message}")
-    passed = tried.state == CheckState.COMPLETED
-    said = "validated" if passed else "not checkable from here"
-    return said, create_location(by=fleet.admin, check=tried, name=kind.name, unvalidated=not passed)
+    return said, create_location(by=fleet.admin, check=tried, name=kind.name)
 
 
-def _validated(fleet: mainjob.Fleet, fields: dict[str, Any]) -> LocationCheck:
+def _validated(fleet: mainjob.Fleet, fields: dict[str, Any], **more: Any) -> LocationCheck:
     from backups.actions.location import request_check
 
-    return mainjob.finished(request_check(by=fleet.admin, project=fleet.east.project, **fields))
+    return mainjob.finished(request_check(by=fleet.admin, project=fleet.east.project, **fields, **more))
 
 
 def _tried(fleet: mainjob.Fleet, kind: Kind) -> str:
