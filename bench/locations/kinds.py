@@ -11,20 +11,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from backups.velero import names
 from bench import compare, demo, mainjob
 from bench.locations.leaks import glance
 from bench.locations.remains import Processes, Remains
 from bench.locations.site import folder, site
 from bench.report import Report
+from console.kube.paths import core
 from sandbox import control, sample
 from sandbox.clouds import stack as clouds
 from sandbox.clouds.google import new_key
-from sandbox.state import CLUSTERS, State
+from sandbox.state import CLUSTERS, Cluster, State
 
 if TYPE_CHECKING:
     from backups.models import Backup, BackupLocation, LocationCheck
 
 EAST, WEST = CLUSTERS
+TRIAL = "drydock-trial-"
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,21 @@ def check(*, full: bool, seed: int) -> Report:
         lanes = [_Lane(report, fleet, state, EAST), _Lane(report, replace(fleet, east=fleet.west), state, WEST)]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(_Lane.run, lanes, (kinds[:3], kinds[3:])))
+        report.say("trials_left_in_clusters", sum(map(_trials, state.clusters.values())), "= 0")
         if not full:
             glance(report, url, fleet, Remains(folder(), state, processes))
     report.note(
         "Real: API servers, Velero and its plugins, SeaweedFS. Stand-ins: STS, a node's identity, Google Cloud."
     )
     return report
+
+
+def _trials(cluster: Cluster) -> int:
+    """What a Velero was shown for a moment only, and is there still."""
+    with compare.open_cluster(cluster.kubeconfig) as connection:
+        paths = names.locations_path("velero"), core("secrets", "velero")
+        found = [one["metadata"]["name"] for path in paths for one in connection.list(path)]
+    return sum(name.startswith(TRIAL) for name in found)
 
 
 def _kinds(state: State) -> list[Kind]:

@@ -134,6 +134,8 @@ class Remains:
             )
             for find in finds[:10]:
                 report.note(f"found: {find}")
+        seen = len(self.processes.ours())
+        report.say("processes_seen", seen, ">= 8", reference="supervisor, web, workers, reconciler, Valkey at least")
         there = {find.what for find in hay.in_place("cluster", self._velero())}
         report.control("Velero's namespace in the clusters", failed=bool(there), detail=", ".join(sorted(there)))
         self._told_of_backups(report)
