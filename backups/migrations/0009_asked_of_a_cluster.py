@@ -5,16 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('backups', '0008_found_backups'),
-        ('workspaces', '0006_workspace_names'),
+        ("backups", "0008_found_backups"),
+        ("workspaces", "0006_workspace_names"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='locationcheck',
-            name='asked_of',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='workspaces.cluster'),
+            model_name="locationcheck",
+            name="asked_of",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="workspaces.cluster",
+            ),
         ),
     ]

@@ -16,7 +16,7 @@ from accounts.models import AuditEvent, User
 from backups.actions import location_draft as drafts
 from backups.models import BackupLocation, LocationCheck
 from backups.reconcile.location_draft import purge_drafts
-from tests.conftest import make_cluster, make_location
+from tests.conftest import make_location
 from tests.fakes.pki import Authority
 from tests.web.locations import (
     ACCESS,
@@ -36,10 +36,8 @@ from tests.web.locations import (
     text,
     validated,
 )
-from workspaces.actions.project import create_project
-from workspaces.models import Cluster, Project
+from workspaces.models import Project
 
-UNREACHED = {**STEPS[0], "outcome": "fail", "cause": "Nothing listens there.", "remedy": "Start it."}
 pytestmark = pytest.mark.usefixtures("commits_at_once")
 
 
@@ -313,36 +311,6 @@ def test_taken_name_at_save_keeps_what_was_validated(
     assert "A location of this name is in the project already." in text(response)
     assert not save_is_off(response)
     assert alices.post(draft_url(check), filled(do="save", name="free")).status_code == 302
-
-
-def test_where_the_console_does_not_get_a_clusters_velero_is_asked(
-    alices: Client, project: Project, east: Cluster, charlie: User, sent: SENT
-) -> None:
-    """What it can use is saved as any other, and not shown as if the console knew."""
-    check = validated(alices, project)
-    end(check, UNREACHED)
-    assert "Ask its Velero" in text(alices.get(draft_url(check)))
-    elsewhere = create_project(by=None, tenant=charlie.memberships.get().tenant, name="X")
-    theirs = make_cluster(elsewhere, "theirs")
-    assert alices.post(draft_url(check), filled(do="ask", cluster=theirs.pk)).status_code == 422
-    for _ in range(2):
-        asked = alices.post(draft_url(check), filled(do="ask", cluster=east.pk))
-    trial = LocationCheck.objects.exclude(pk=check.pk).get()
-    assert asked["Location"] == f"{draft_url(trial)}#validation"
-    assert trial.asked_of == east
-    trial.write(steps=[UNREACHED, {**STEPS[0], "id": "velero"}], state="completed")
-    assert "the Velero of harbor-east can use it" in text(alices.get(draft_url(trial)))
-    no_secret(alices.post(draft_url(trial), filled(do="save"), follow=True))
-    assert BackupLocation.objects.get().state == "unknown"
-    assert AuditEvent.objects.get(verb="location.create").details["validated"] is True
-
-
-def test_what_is_wrong_wherever_it_is_tried_from_no_cluster_is_asked(
-    alices: Client, project: Project, east: Cluster, sent: SENT
-) -> None:
-    check = validated(alices, project)
-    end(check, *STEPS, REFUSED)
-    assert "Ask its Velero" not in text(alices.get(draft_url(check)))
 
 
 def test_save_anyway_is_recorded(alices: Client, project: Project, sent: SENT) -> None:

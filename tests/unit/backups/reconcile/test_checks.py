@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -264,48 +263,6 @@ class TestLocation:
         probe["steps"] = [Unreachable("Nothing listens.", remedy="Start it.")]
         check = self.draft(project)
         assert (check.state, check.message) == (CheckState.FAILED, "Nothing listens. Start it.")
-
-    class TestAskedOfACluster:
-        """What the console cannot try a cluster's Velero tries, and nothing of that is left there."""
-
-        NOT_HERE = Step("sign_in", "Sign in", "not_checkable", "Only a cluster can try this.", "Ask one.")
-        UNREACHED = Step("endpoint", "Reach", "fail", "Nothing listens.", "Start it.")
-
-        @pytest.fixture
-        def ask(self, project: Project, east: Site, probe: dict[str, Any]) -> Callable[..., LocationCheck]:
-            def run(*steps: Step, s3_url: str = "") -> LocationCheck:
-                probe["steps"] = [*steps]
-                keys = {"access_key": "A", "secret_key": "planted"}
-                draft = {"bucket": "b", "prefix": "p", "region": "r", "s3_url": s3_url, "credentials": keys}
-                row = LocationCheck.objects.create(project=project, asked_of=east.row, draft=draft)
-                locations.check(claim(row))
-                return fresh(row)
-
-            return run
-
-        @pytest.mark.parametrize("step", [NOT_HERE, UNREACHED])
-        def test_it_can_use_it(self, step: Step, ask: Callable[..., LocationCheck], east: Site) -> None:
-            check = ask(step)
-            assert (check.state, check.message, check.is_verdict) == (CheckState.COMPLETED, "", True)
-            posted = [r.body for r in east.fake.server.requests_to(east.fake.name, ("POST",)) if "backupst" in r.path]
-            (body,) = map(json.loads, posted)
-            assert body["spec"]["accessMode"] == "ReadOnly" and body["spec"]["backupSyncPeriod"] == "0h0m0s"
-            assert body["spec"]["objectStorage"]["prefix"] == f"p/{east.row.uid}"
-            assert east.fake.objects("backupstoragelocations") == east.fake.objects("secrets") == []
-
-        def test_it_cannot(self, ask: Callable[..., LocationCheck], east: Site) -> None:
-            east.velero.verdict = ("Unavailable", "no such bucket")
-            check = ask(self.NOT_HERE)
-            assert (check.state, check.steps[-1]["id"]) == (CheckState.FAILED, "velero")
-            assert check.message
-            assert east.fake.objects("backupstoragelocations") == east.fake.objects("secrets") == []
-
-        def test_what_is_wrong_anyway_is_not_asked(self, ask: Callable[..., LocationCheck], east: Site) -> None:
-            wrong = Step("bucket", "Bucket", "fail", "No bucket.", "Make one.")
-            assert ask(Step("endpoint", "Reach", "pass"), wrong).message == "No bucket. Make one."
-            metadata = ask(self.UNREACHED, s3_url="http://169.254.169.254")
-            assert (metadata.state, "metadata" in metadata.message) == (CheckState.FAILED, True)
-            assert east.writes() == []
 
     def test_places_of_ours_are_known_when_looking_for_others(
         self, project: Project, probe: dict[str, Any], east: Site, store: BackupLocation
