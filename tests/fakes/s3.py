@@ -8,8 +8,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Self
 
+import boto3
+from botocore.config import Config
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -19,6 +22,25 @@ NAME = "s3"  # what a fault's `cluster` says to hit this server
 Start = Callable[..., Any]
 _ERROR = '<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
 _CODES = {409: "OperationAborted", 429: "SlowDown", 500: "InternalError", 503: "SlowDown"}
+
+
+@cache
+def _moto() -> DomainDispatcherApplication:
+    """One for all servers: what it holds is the process's anyway, and it reads megabytes of models to begin."""
+    return DomainDispatcherApplication(create_backend_app)
+
+
+@cache
+def client(url: str, access_key: str = "any", secret_key: str = "any") -> Any:
+    """A stock client, for what somebody else did to a bucket."""
+    keys = {"aws_access_key_id": access_key, "aws_secret_access_key": secret_key}
+    path_style = Config(s3={"addressing_style": "path"})
+    return _session().client("s3", endpoint_url=url, region_name="us-east-1", config=path_style, **keys)
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()
 
 
 class _Quiet(WSGIRequestHandler):
@@ -32,7 +54,7 @@ class FakeS3:
     def __init__(self) -> None:
         self.faults = Faults()
         self.requests: deque[Request] = deque(maxlen=5000)
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _moto()
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
         self._thread = threading.Thread(target=self._server.serve_forever, name="fake-s3", daemon=True)
 

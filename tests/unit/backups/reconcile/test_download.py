@@ -7,9 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from django.utils import timezone
 
 from backups import storage
@@ -17,7 +15,7 @@ from backups.models import Backup, BackupLocation, PlacedLocation, Reading, Rest
 from backups.reconcile import download, reading, results
 from console.lib import outbound, spool
 from console.lib.errors import SignInRefused, Unreachable
-from tests.fakes.s3 import FakeS3
+from tests.fakes.s3 import FakeS3, client
 from tests.unit.backups.reconcile.conftest import Site, claim, finished, fresh, make_backup, make_restore
 from workspaces.models import Project
 
@@ -36,9 +34,7 @@ class Store:
     """A bucket with as much as Velero has put there, for which the cluster's Velero signs links."""
 
     def __init__(self, url: str) -> None:
-        keys = {"aws_access_key_id": "AKIACLUSTER", "aws_secret_access_key": "cluster-secret"}
-        session = boto3.Session(**keys, region_name="us-east-1")
-        self.client = session.client("s3", endpoint_url=url, config=Config(s3={"addressing_style": "path"}))
+        self.client = client(url, "AKIACLUSTER", "cluster-secret")
         self.client.create_bucket(Bucket="backups")
         self.prefix = ""
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
 from django.utils import timezone
 
@@ -20,7 +19,7 @@ from backups.models import Backup, BackupLocation, FoundPlace, LocationScan, Ori
 from backups.reconcile import found, loop, observation, readoption, scan
 from console.lib.errors import BadInput, NotPermitted, Unreachable
 from tests.conftest import make_cluster, make_location
-from tests.fakes.s3 import FakeS3
+from tests.fakes.s3 import FakeS3, client
 from tests.unit.backups.reconcile.conftest import Json, Sent, claim, expire, fresh, make_backup
 from workspaces.models import Cluster, Project
 
@@ -40,8 +39,7 @@ class Bucket:
     """An empty bucket that whoever likes can write to."""
 
     def __init__(self, url: str) -> None:
-        session = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any", region_name="us-east-1")
-        self.client = session.client("s3", endpoint_url=url)
+        self.client = client(url)
         self.name = f"{BUCKET}-{uuid.uuid4().hex[:8]}"
         self.client.create_bucket(Bucket=self.name)
 

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from backups.storage import StorageTarget
 from backups.storage.link import open_linked_lines, read_linked_json, refuse_foreign
@@ -18,6 +16,7 @@ from console.lib.errors import ConsoleError, Missing, NotPermitted, Refused, Unr
 from tests.fakes.apiserver_faults import Fault
 from tests.fakes.oddservers import RawServer
 from tests.fakes.s3 import NAME, FakeS3
+from tests.fakes.s3 import client as fake_client
 
 KEY = "team/backups/b/b-logs.gz"
 MINIO = StorageTarget(
@@ -103,8 +102,7 @@ def target(s3: FakeS3) -> Iterator[StorageTarget]:
 
 
 def client(s3: FakeS3) -> Any:
-    session = boto3.Session(aws_access_key_id="AKIALINK", aws_secret_access_key="link-secret", region_name="us-east-1")
-    return session.client("s3", endpoint_url=s3.url, config=Config(s3={"addressing_style": "path"}))
+    return fake_client(s3.url, "AKIALINK", "link-secret")
 
 
 def signed(s3: FakeS3, body: bytes, key: str = KEY) -> str:
