@@ -33,7 +33,7 @@ prove-locations: .venv/.all ## every kind of location to a restore with equal ob
 	@$(PY) -m bench.locations $(ONLY)
 
 test: .venv/.all ## everything: lint, types, contracts, unit, PostgreSQL, contract, end to end, kills and faults (25 min, tools built)
-	@bash .ci/suite lint types contracts unit postgres access real locations faults bench
+	@bash .ci/suite lint contracts unit postgres rights real trouble bench
 
 test-fast: .venv/.all ## all that needs no sandbox (60 s)
 	@bash .ci/suite lint types contracts unit

@@ -36,6 +36,11 @@ SECRETS = ("access_key", "secret_key", "service_account")
 LARGEST_KEY_FILE = 32 * 1024
 UPLOADS = {"certificate_file": "certificate", "service_account_file": "service_account"}
 BUCKET = SafeString('<span data-for="aws s3">S3 Bucket</span> <span data-for="gcp">Bucket</span>')
+SIGN_INS = [
+    (SignIn.KEYS.value, "Credentials"),
+    (SignIn.STS_CLUSTER.value, "STS, by the cluster's own AWS identity"),
+    (SignIn.STS_KEYS.value, "STS, with keys of a cloud account"),
+]
 CONFIGURATION = ("region", "path_style", "s3_url")
 
 
@@ -99,11 +104,7 @@ class LocationForm(forms.Form):
     )
     sign_in = SignInField(
         label="Sign in with",
-        choices=[
-            (SignIn.KEYS.value, "Credentials"),
-            (SignIn.STS_CLUSTER.value, "STS, by the cluster's own AWS identity"),
-            (SignIn.STS_KEYS.value, "STS, with keys of a cloud account"),
-        ],
+        choices=SIGN_INS,
         initial=SignIn.KEYS.value,
         widget=SignInCards,
     )
@@ -176,7 +177,9 @@ class LocationForm(forms.Form):
 
     def _only_look(self) -> None:
         """The console itself has to get in, and nothing is ever written."""
-        self.fields["sign_in"].choices = [one for one in self.fields["sign_in"].choices if one[0] != SignIn.STS_CLUSTER]
+        ways = self.fields["sign_in"]
+        assert isinstance(ways, SignInField)
+        ways.choices = [(value, label) for value, label in SIGN_INS if value != SignIn.STS_CLUSTER]
         self.fields["prefix"].help_text = "Only what lies below it is looked through. Empty: the whole bucket."
 
     def clean_read_only(self) -> bool:
