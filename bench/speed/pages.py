@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -22,18 +21,15 @@ from unittest import mock
 
 from bench import postgres
 from bench.report import Report, quantile
+from bench.speed.rows import Large, fill
 from bench.stack import CHECKOUT, environment
 from console.lib import keys
 
 if TYPE_CHECKING:
     from accounts.models import User
-    from backups.models import BackupLocation
-    from workspaces.models import Cluster, Project
 
 PROMPT, QUERIES, GROWTH = 0.05, 8, 2.0  # bounds; the first in seconds
-PEOPLE = 50
 NO_LIST = "project_overview"  # several lists on one page, each of the newest few
-FOREIGN = 0.5  # of all clusters are another project's
 
 
 @dataclass(frozen=True)
@@ -81,75 +77,25 @@ def _main(clusters: int, backups: int, times: int, planted: bool, var: str) -> N
 
     call_command("migrate", verbosity=0, interactive=False)
     setup_test_environment()
-    people, pages = _console(clusters, backups)
+    made = fill(clusters, backups)
+    pages = {f"{name}_{who}": (who, page) for who, name, page in _pages(made)}
     with mock.patch("django.contrib.staticfiles.storage.staticfiles_storage.url", lambda name: f"/static/{name}"):
-        found = {f"{name}_{who}": vars(_seen(people[who], page, times, planted)) for (name, who), page in pages.items()}
+        found = {name: vars(_seen(made.people[who], page, times, planted)) for name, (who, page) in pages.items()}
     print(json.dumps(found))
 
 
-def _console(clusters: int, backups: int) -> tuple[dict[str, User], dict[tuple[str, str], str]]:
-    """Everything in rows; people by letter, and the addresses of pages by name and who asks."""
-    from django.db import connection
+def _pages(made: Large) -> Iterator[tuple[str, str, str]]:
+    """Who asks, the page's name, and its address."""
     from django.urls import reverse
 
-    from accounts.actions.tenant import create_tenant
-    from accounts.roles import ProjectViewer, TenantAdmin, WorkspaceOperator
-    from tests.conftest import make_location
-    from tests.people import give, person
-    from workspaces.actions.project import create_project
-    from workspaces.models import Workspace
-
-    tenant = create_tenant(by=None, name="Harbor")
-    project, other = (create_project(by=None, tenant=tenant, name=name) for name in ("Default", "Other"))
-    made = _clusters(project, clusters - int(clusters * FOREIGN)) + _clusters(other, int(clusters * FOREIGN))
-    spaces = [Workspace.objects.create(project=project, name=f"space-{number}") for number in range(min(20, clusters))]
-    for space, cluster in zip(spaces, made, strict=False):
-        space.clusters.add(cluster)
-    _backups(made, make_location(project), backups, spaces)
-    people = {"T": person("t", role=TenantAdmin, on=tenant), "V": person("v", role=ProjectViewer, on=project)}
-    people["O"] = person("o", role=WorkspaceOperator, on=spaces[0])
-    for number in range(PEOPLE - 3):
-        somebody = person(f"p{number}", role=WorkspaceOperator, on=spaces[number % len(spaces)])
-        give(somebody, WorkspaceOperator, spaces[(number + 1) % len(spaces)])
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-    here = {name: reverse(name, args=[project.pk]) for name in ("project_overview", "cluster_list", "location_list")}
-    here |= {name: reverse(name, args=[made[0].pk]) for name in ("cluster_backups", "cluster_restores")}
-    return people, {(name, who): page for (name, page), who in itertools.product(here.items(), "TV")}
-
-
-def _clusters(project: Project, count: int) -> list[Cluster]:
-    from tests.conftest import make_cluster
-
-    return [make_cluster(project, f"cluster-{number:04}") for number in range(count)]
-
-
-def _backups(clusters: list[Cluster], location: BackupLocation, count: int, spaces: list[Any]) -> None:
-    """Spread over all clusters, ten times as many on the first; each has ended."""
-    from django.utils import timezone
-
-    from backups.models import Backup
-
-    now, each = timezone.now(), count // (len(clusters) + 9)
-
-    def rows() -> Iterator[Backup]:
-        for index, cluster in enumerate(clusters):
-            for number in range(each * 10 if not index else each):
-                ended = now - timedelta(hours=number)
-                yield Backup(
-                    project=cluster.project, cluster=cluster, location=location, name=f"nightly-{number}",
-                    object_name=f"nightly-{index}-{number}", keep_for=timedelta(days=30), state="completed",
-                    workspace=spaces[0] if not index and not number % 3 else None, due_at=None,
-                    started_at=ended, finished_at=ended, requested_by_name="somebody",
-                )  # fmt: skip
-
-    for batch in _batched(rows(), 2000):
-        Backup.objects.bulk_create(batch)
-
-
-def _batched(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    while batch := list(itertools.islice(rows, size)):
-        yield batch
+    project, cluster, space, tenant = made.project.pk, made.clusters[0].pk, made.workspaces[0].pk, made.tenant.pk
+    of = dict.fromkeys(("project_overview", "cluster_list", "location_list", "workspace_list"), project)
+    of |= dict.fromkeys(("cluster_backups", "cluster_restores"), cluster)
+    asked = [(who, name, of[name]) for who, name in itertools.product("TV", of)]
+    asked += [("O", "workspace_list", project)]
+    asked += [("O", name, space) for name in ("workspace_backups", "workspace_restores", "workspace_members")]
+    asked += [("T", name, tenant) for name in ("project_list", "user_list", "team_list", "audit_list")]
+    yield from ((who, name, reverse(name, args=[pk])) for who, name, pk in asked)
 
 
 def _seen(user: User, page: str, times: int, planted: bool) -> Seen:
