@@ -7,6 +7,7 @@ import sys
 from bench.checks import run
 
 CHECKS = {
+    "S0": "bench.access.planted",
     "S1": "bench.access.matrix",
     "S8": "bench.access.surroundings",
     "S9": "bench.access.trail",

@@ -21,18 +21,18 @@ def check(*, full: bool, seed: int) -> Report:
     with in_memory():
         from django.test import override_settings
 
-        owner = _owner()
-        report.say("hashes", _hashes(owner), f"<= {HASHES}", n=GUESSES)
-        report.say("owner_elsewhere", _gets_in(owner, ELSEWHERE), "= 1")
-        report.say("owner_here", _gets_in(owner, HERE), "= 0")
+        owner = make_owner()
+        report.say("hashes", hashes(owner), f"<= {HASHES}", n=GUESSES)
+        report.say("owner_elsewhere", gets_in(owner, ELSEWHERE), "= 1")
+        report.say("owner_here", gets_in(owner, HERE), "= 0")
         report.say("pages_after_deactivation", _pages_after_deactivation(), "= 0", n=2)
         with override_settings(AXES_ENABLED=False):
-            open_door = _hashes(owner)
+            open_door = hashes(owner)
         report.control("a door without a throttle", failed=open_door > HASHES, detail=f"{open_door} hashes")
     return report
 
 
-def _owner() -> User:
+def make_owner() -> User:
     from accounts.actions.tenant import add_tenant_admin, create_tenant
     from tests.people import PASSWORD
 
@@ -45,18 +45,18 @@ def _post(owner: User, password: str, address: str) -> Any:
     return Client().post("/login/", {"username": owner.email, "password": password}, REMOTE_ADDR=address)
 
 
-def _hashes(owner: User) -> int:
-    """How many passwords are hashed for all the guesses."""
+def hashes(owner: User, count: int = GUESSES) -> int:
+    """How many passwords are hashed for so many guesses."""
     from django.contrib.auth.hashers import MD5PasswordHasher
 
     real = MD5PasswordHasher.encode
     with mock.patch.object(MD5PasswordHasher, "encode", autospec=True, side_effect=real) as hashed:
-        for number in range(GUESSES):
+        for number in range(count):
             _post(owner, f"guess {number}", HERE)
     return hashed.call_count
 
 
-def _gets_in(owner: User, address: str) -> bool:
+def gets_in(owner: User, address: str) -> bool:
     from tests.people import PASSWORD
 
     return bool(_post(owner, PASSWORD, address).status_code == 302)

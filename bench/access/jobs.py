@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -102,16 +102,17 @@ def _given(job: Any) -> list[str]:
     return list(inspect.signature(job, follow_wrapped=False).parameters)
 
 
-def judged(world: World) -> tuple[int, list[str]]:
-    """How many times somebody asked, and what was wrong about which."""
-    cells = list(_cells(world))
+def judged(world: World, names: Collection[str] = ()) -> tuple[int, list[str]]:
+    """How many times somebody asked, and what was wrong about which; of these jobs, or all."""
+    cells = list(_cells(world, names or JOBS))
     return len(cells), [said for said in cells if said]
 
 
-def _cells(world: World) -> Iterator[str]:
+def _cells(world: World, names: Collection[str]) -> Iterator[str]:
     from bench.access.world import PLACES
 
-    for name, asking in JOBS.items():
+    for name in names:
+        asking = JOBS[name]
         for place in PLACES if asking.act else ():
             for who, person in world.people.items():
                 wanted = who in asking.who and who in PLACES[place]

@@ -52,13 +52,13 @@ def check(*, full: bool, seed: int) -> Report:
         world, browser = make(), Client(raise_request_exception=False)
         browser.force_login(world.people["T"])
         addresses = _addresses(world)
-        asked, wrong = len(addresses) * len(WAYS), _judged(addresses, browser)
+        asked, wrong = len(addresses) * len(WAYS), judged(addresses, browser)
         report.say("answers", asked, ">= 100")
         report.say("wrong_answers", len(wrong), "= 0", n=asked)
-        report.say("wrong_cookies", len(_wrong_cookies()), "= 0")
+        report.say("wrong_cookies", len(wrong_cookies()), "= 0")
         print("\n".join(wrong[:20]), flush=True)
         with mock.patch("csp.middleware.CSPMiddleware.process_response", lambda self, request, response: response):
-            unguarded = len(_judged(addresses, browser))
+            unguarded = len(judged(addresses, browser))
         report.control("pages without a content policy", failed=unguarded == asked, detail=f"{unguarded} answers")
     return report
 
@@ -70,7 +70,7 @@ def _deploy(variables: dict[str, str]) -> int:
     return int(done.returncode != 0)
 
 
-def _judged(addresses: list[str], browser: Client) -> list[str]:
+def judged(addresses: list[str], browser: Client) -> list[str]:
     """What was wrong about which answer: of each page the whole and its live part."""
     found = []
     for address in addresses:
@@ -108,7 +108,7 @@ def _addresses(world: World) -> list[str]:
     return [*(address(world, Cell(name, "get", "T", "own"), "own") for name in mine), "/nowhere/", "/login/"]
 
 
-def _wrong_cookies() -> list[str]:
+def wrong_cookies() -> list[str]:
     """Which cookies of somebody who signs in another site or a script could get hold of."""
     from django.test import Client
 

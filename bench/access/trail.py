@@ -24,19 +24,19 @@ def check(*, full: bool, seed: int) -> Report:
     report, times = Report("S9", "a touched audit log is found", full), 200 if full else 40
     chance = random.Random(seed)
     with in_memory():
-        rows = _sealed()
+        rows = sealed()
         report.say("rows", len(rows), ">= 200")
-        report.say("untouched_found", _found(lambda *_: None, rows, chance), "= 0")
+        report.say("untouched_found", is_found(lambda *_: None, rows, chance), "= 0")
         for name, harm in HARMS.items():
-            found = sum(_found(harm, rows, chance) for _ in range(times))
+            found = sum(is_found(harm, rows, chance) for _ in range(times))
             report.say(f"{name}_found", found / times, "= 1", n=times)
         with mock.patch("accounts.chain.hmac.compare_digest", lambda *_: True):
-            blind = _found(_edited, rows, chance)
+            blind = is_found(_edited, rows, chance)
         report.control("codes that nobody compares", failed=not blind, detail="an edit was not found")
     return report
 
 
-def _sealed() -> list[int]:
+def sealed() -> list[int]:
     """The ids of a log that has settled."""
     import time_machine
     from django.utils import timezone
@@ -45,7 +45,7 @@ def _sealed() -> list[int]:
     from accounts.actions.tenant import create_tenant
     from accounts.models import AuditEvent
 
-    tenant = create_tenant(by=None, name="Harbor")
+    tenant = create_tenant(by=None, name="Sealed")
     for number in range(ROWS):
         audit.record(by=None, verb="tenant.look", target=tenant, number=number)
     for minutes in (0, 11, 22):
@@ -54,7 +54,7 @@ def _sealed() -> list[int]:
     return list(AuditEvent.objects.order_by("pk").values_list("pk", flat=True))
 
 
-def _found(harm: Harm, rows: list[int], chance: random.Random) -> bool:
+def is_found(harm: Harm, rows: list[int], chance: random.Random) -> bool:
     """Whether anything is found after this."""
     from django.db import connection, transaction
 
