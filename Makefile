@@ -6,7 +6,7 @@ PORT ?= 8000
 SANDBOX ?= 1
 unexport PYTHONDONTWRITEBYTECODE # a process that compiles all it imports starts three seconds later
 
-.PHONY: help run demo screenshots faults bench prove-access prove-locations test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
+.PHONY: help run demo screenshots faults bench bench-pages prove-access prove-locations test test-fast lint types contracts unit postgres contract e2e real format lock keys clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ faults: .venv/.all ## kills, faults at every step, lost Redis, bad clusters, old
 
 bench: .venv/.all ## how fast it is beside what it could be at best, into docs/measured.md; ONLY="P1" chooses (30 min)
 	@$(PY) -m bench.speed $(ONLY)
+
+bench-pages: .venv/.all ## list pages of a large console, pages a second beside plain Django (6 min)
+	@$(PY) -m bench.speed P5 P10
 
 prove-access: .venv/.all ## who may do what, asked of every page and job for every role and place; audit log, sign-in, headers (2 min)
 	@$(PY) -m bench.access $(ONLY)

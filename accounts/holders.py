@@ -55,14 +55,18 @@ def counts_of(holders: Collection[uuid.UUID], tenant: Tenant, *, teams: bool = F
 
     With `teams`, the same of teams, by their ids. One query.
     """
-    parts = []
+    parts = [rows.values_list("holder", "pk") for rows in given_to(holders, tenant, teams=teams)]
+    return Counter(uuid.UUID(str(holder)) for holder, _ in parts[0].union(*parts[1:], all=True))
+
+
+def given_to(holders: Collection[uuid.UUID], tenant: Tenant, *, teams: bool = False) -> Iterator[QuerySet[Any]]:
+    """The roles of counts_of() with their `holder`, for one union."""
     for scope in (Scope.PROJECT, Scope.WORKSPACE):
         direct, through_team = role_tables(scope)
         ways = ((through_team, "group__team"),) if teams else ((direct, "user"), (through_team, "group__user"))
         for table, holder in ways:
             rows = table.objects.filter(**{f"{holder}__in": holders, table.tenant_path: tenant})
-            parts.append(rows.annotate(holder=F(holder)).order_by().values_list("holder", "pk"))
-    return Counter(uuid.UUID(str(holder)) for holder, _ in parts[0].union(*parts[1:], all=True))
+            yield rows.annotate(holder=F(holder)).order_by()
 
 
 def _given(rows: QuerySet[Any]) -> Iterator[Given]:

@@ -14,6 +14,7 @@ CHECKS = {
     "P3": "bench.speed.first_line",
     "P9": "bench.speed.first_sync",
     "P5": "bench.speed.pages",
+    "P10": "bench.speed.throughput",
     "P7": "bench.speed.rounds",
     "P11": "bench.speed.own_tests",
 }
