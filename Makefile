@@ -17,8 +17,8 @@ run: .venv/.$(if $(filter 0,$(SANDBOX)),runtime,all) ## the console with its san
 demo: .venv/.all ## the main job from nothing, every restored object compared, nothing kept (60 s once the tools are built)
 	@$(PY) -m bench.demo
 
-screenshots: .venv/.all ## every page in its states into docs/screenshots/ (5 min)
-	@bash .ci/debian chromium pngquant && $(PY) -m bench.screenshots
+screenshots: .venv/.all ## every page in its states into docs/screenshots/; ONLY="users add-roles-" chooses (8 min)
+	@bash .ci/debian chromium pngquant && $(PY) -m bench.screenshots $(ONLY)
 
 faults: .venv/.all ## kills, faults at every step, lost Redis, bad clusters, old dumps; SEED=… replays, ONLY="R1 R7" chooses (40 min)
 	@$(PY) -m bench.faults $(ONLY) $(if $(SEED),--seed $(SEED))

@@ -20,6 +20,9 @@ NAMES = {
     "rejected": "monthly", "unknown": "release",
 }  # fmt: skip
 Scenes = dict[str, str]
+ADDED = {
+    f"location-add-{kind}": f'input[name="provider"][value="{kind}"]' for kind in ("aws", "s3", "gcp")
+}  # to choose
 LACKING = ["list pods", "get secrets in velero"]
 AWAY = "The connection to pier-north.example.com:6443 was refused. Check that the API server runs there."
 TROUBLED: dict[str, dict[str, Any]] = {
@@ -53,10 +56,14 @@ VOLUMES: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
-def seed() -> Scenes:
-    """Rows in every state, and the address of each page by its picture's name."""
+def seed() -> dict[str, Scenes]:
+    """Rows in every state; for each person who looks, the address of each page by its picture's name.
+
+    The person without an address is nobody: who has not signed in.
+    """
     from accounts.actions import add_tenant_admin
     from backups.models import Backup
+    from bench import scenes_access
     from workspaces.actions.project import create_project
     from workspaces.models import Cluster, Project
 
@@ -66,7 +73,8 @@ def seed() -> Scenes:
     empty, fleet = (create_project(by=person, tenant=project.tenant, name=name) for name in ("Research", "Fleet"))
     first = Backup.objects.earliest("created_at")
     _volumes()
-    return (
+    mine, beginners, nobodys = scenes_access.seed(person, project, east, PASSWORD)
+    mine |= (
         _of_project(project, empty)
         | _of_clusters(east)
         | _of_backups(east, west, first)
@@ -75,11 +83,11 @@ def seed() -> Scenes:
         | _of_trouble(fleet, first)
         | {"not-found": f"/backups/{uuid.uuid4()}/"}
     )
+    return {EMAIL: mine, scenes_access.BEGINNER: beginners, "": nobodys}
 
 
 def _of_project(project: Project, empty: Project) -> Scenes:
     return {
-        "login": "",
         "overview": f"/projects/{project.pk}/",
         "overview-empty": f"/projects/{empty.pk}/",
         "clusters": f"/projects/{project.pk}/clusters/",
@@ -147,11 +155,14 @@ def _of_locations(project: Project, empty: Project) -> Scenes:
     from backups.models import BackupLocation
 
     here = f"/projects/{project.pk}/settings/locations"
+    one = f"/locations/{BackupLocation.objects.earliest('created_at').pk}/"
     return {
         "locations": f"{here}/",
         "locations-empty": f"/projects/{empty.pk}/settings/locations/",
-        "location": f"/locations/{BackupLocation.objects.earliest('created_at').pk}/",
-        "location-add": f"{here}/add/",
+        "location": one,
+        "location-edit": f"{one}edit/",
+        "location-delete": f"{one}delete/",
+        **dict.fromkeys(ADDED, f"{here}/add/"),
     }
 
 

@@ -22,7 +22,8 @@ ROWS = 50
 PLAIN = ("django.middleware", "django.contrib")  # whose middleware stays; the console's own and others' goes
 PAGE = """{% autoescape on %}<!doctype html><html lang="en"><title>Backups</title><p>{{ person.email }}</p><table>
 <thead><tr><th>Name<th>Cluster<th>State<th>Location<th>Size<th>Started<th>Ended<th>By</tr></thead>
-<tbody>{% for row in rows %}<tr><td><a href="{% url 'row' row.pk %}">{{ row.name }}</a></td><td>{{ row.cluster.name }}</td>
+<tbody>{% for row in rows %}<tr><td><a href="{% url 'row' row.pk %}">{{ row.name }}</a></td>
+<td>{{ row.cluster.name }}</td>
 <td>{{ row.get_state_display }}</td><td>{{ row.location.name }}</td><td>{{ row.size|filesizeformat }}</td>
 <td>{{ row.started_at|date:"Y-m-d H:i" }}</td><td>{{ row.finished_at|date:"Y-m-d H:i" }}</td>
 <td>{{ row.requested_by_name }}</td></tr>{% endfor %}</tbody></table></html>{% endautoescape %}"""

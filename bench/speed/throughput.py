@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench import postgres
 from bench.report import Report
@@ -127,11 +128,11 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("gunicorn did not come up")
 
 
-def slowed_down() -> object:
+def slowed_down() -> Any:
     """The console, each of whose answers takes a tenth of a second longer."""
     from console.wsgi import application
 
-    def slow(*asked: object) -> object:
+    def slow(*asked: Any) -> Any:
         time.sleep(0.1)
         return application(*asked)
 
