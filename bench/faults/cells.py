@@ -84,6 +84,31 @@ def _old_restore(ground: Ground) -> Any:
     return ground.carried(ground.restore(elsewhere=True))
 
 
+def _roll_out(ground: Ground) -> Any:
+    from backups.reconcile.location_change import roll_out
+
+    ground.completed_backup()
+    ground.location.credentials_version += 1
+    ground.location.save()
+    roll_out(ground.location, ground.servers.admin)
+    return ground.location.changes.get()
+
+
+def _leaving(ground: Ground) -> Any:
+    from backups.actions.location_delete import delete_location
+
+    ground.completed_backup().delete()
+    delete_location(by=ground.servers.admin, location=ground.location, typed_name=ground.location.name)
+    return ground.location.changes.get()
+
+
+def _scan(ground: Ground) -> Any:
+    from backups.actions.location_scan import request_scan
+
+    ground.completed_backup()
+    return request_scan(by=ground.servers.admin, location=ground.location)
+
+
 OPERATIONS = (
     Operation("backup", Ground.backup),
     Operation("restore in place", lambda ground: ground.restore(elsewhere=False)),
@@ -93,6 +118,9 @@ OPERATIONS = (
     Operation("log", _reading),
     Operation("results", _with_errors, "backups.jobs.read_results", lambda backup: backup.results is not None),
     Operation("tidying", _old_restore, "backups.jobs.tidy_restore", lambda restore: restore.tidied_at is not None),
+    Operation("roll-out", _roll_out),
+    Operation("leaving a cluster", _leaving),
+    Operation("scan", _scan),
 )
 
 

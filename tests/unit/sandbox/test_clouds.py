@@ -33,7 +33,7 @@ BRIEF = stack.role_arn("brief")
 @pytest.fixture
 def accounts() -> Accounts:
     users = {"AKIACLOUD": Identity(stack.USER, "cloud-secret"), "AKIASTRANGER": Identity(stack.STRANGER, "s")}
-    brief = Role(BRIEF, (stack.USER,), EXTERNAL_ID, lasts=0.5)
+    brief = Role(BRIEF, (stack.USER,), EXTERNAL_ID, lasts=2)
     return Accounts(users, [*stack.roles(EXTERNAL_ID), brief])
 
 
@@ -134,7 +134,7 @@ def test_a_session_opens_the_bucket_and_nothing_else_does(sts: str, gate: str) -
 def test_a_session_ends(sts: str, gate: str) -> None:
     client = store(gate, assumed(sts, BRIEF))
     client.list_objects_v2(Bucket="bucket")
-    time.sleep(0.6)
+    time.sleep(2.1)
     with pytest.raises(ClientError) as error:
         client.list_objects_v2(Bucket="bucket")
     assert code(error) == "ExpiredToken"
