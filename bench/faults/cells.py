@@ -22,7 +22,7 @@ from bench.faults.watches import watch_cells
 from bench.report import Report
 
 SHARE = 4  # at reduced size one cell in so many is played
-FEWEST_CELLS = 1  # at full size; grows with the operations, never falls
+FEWEST_CELLS = 500  # at full size; grows with the operations, never falls
 FAULTS = (
     Disturbance("killed before", "reset_before", kill=True),
     Disturbance("killed after", "reset_after", kill=True),
