@@ -12,12 +12,22 @@ from typing import TypeVar, cast
 
 from django.db import connection as database
 
-from backups.models import Backup, LocationChange, LocationCheck, LocationScan, Reading, Restore, VolumePreview
+from backups.models import (
+    Backup,
+    LocationChange,
+    LocationCheck,
+    LocationScan,
+    PolicyChange,
+    Reading,
+    Restore,
+    VolumePreview,
+)
 from backups.reconcile import backup as backups
 from backups.reconcile import cluster as clusters
 from backups.reconcile import lane as lanes
 from backups.reconcile import location as locations
 from backups.reconcile import location_change as changes
+from backups.reconcile import policy as policies
 from backups.reconcile import reading as readings
 from backups.reconcile import restore as restores
 from backups.reconcile import results, volumes
@@ -86,6 +96,11 @@ def scan_location(scan: LocationScan) -> None:
 @carries(LocationChange)
 def change_location(change: LocationChange) -> None:
     changes.carry_out(change)
+
+
+@carries(PolicyChange)
+def change_policy(change: PolicyChange) -> None:
+    policies.carry_out(change)
 
 
 @carries(ClusterCheck)

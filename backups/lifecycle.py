@@ -11,13 +11,21 @@ Both kinds share the table; a phase that is not in it is kept verbatim in the ro
 
 from __future__ import annotations
 
+import re
 import secrets
 import string
+from datetime import datetime
 from enum import StrEnum
+
+from console.lib.errors import BadInput
 
 LONGEST_NAME = 38
 RANDOM_CHARACTERS = 8
 NAME_PATTERN = r"[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?"
+NAME_RULE = (
+    f"lower-case letters, digits and hyphens, beginning and ending with a letter or digit, {LONGEST_NAME} characters "
+    "at most"
+)
 
 
 class State(StrEnum):
@@ -77,6 +85,12 @@ def may_become(current: State, following: State) -> bool:
     return following in _NEXT.get(current, frozenset()) or (current == following and current not in TERMINAL)
 
 
+def check_name(name: str, field: str) -> None:
+    """Raises BadInput for what no object can be called."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise BadInput(f"Use {NAME_RULE}.", field=field)
+
+
 def object_name(name: str) -> str:
     """`<name>-<8 random characters>`: unique in the whole fleet, because Velero matches backups by name only.
 
@@ -91,3 +105,12 @@ def object_name(name: str) -> str:
 def chosen_name(object_name: str) -> str:
     """The name that `object_name` was made from."""
     return object_name[: -RANDOM_CHARACTERS - 1]
+
+
+def run_name(prefix: str, at: datetime, tie: str = "") -> str:
+    """What a backup of a policy is called: `<prefix>-YYYYMMDDhhmmss`, the prefix cut so that it remains a name.
+
+    `tie` tells apart what would be called the same.
+    """
+    end = f"{f'-{tie}' if tie else ''}-{at:%Y%m%d%H%M%S}"
+    return prefix[: LONGEST_NAME - len(end)].rstrip("-") + end

@@ -12,7 +12,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.permissions import Verb, require
 from backups import lifecycle
-from backups.models import Backup, BackupLocation, ClusterResources
+from backups.models import Backup, BackupLocation, BackupPolicy, ClusterResources, Origin
 from console.lib.errors import BadInput
 from console.lib.queue import enqueue
 from console.lib.rows import save_new
@@ -36,6 +36,7 @@ def request_backup(  # noqa: PLR0913 - the form's fields
     cluster_resources: str = ClusterResources.AUTO,
     namespaces: Sequence[str] = (),
     submission: uuid.UUID | None = None,
+    policy: BackupPolicy | None = None,
 ) -> Backup:
     """Write the wish for a backup and wake a worker. The same `submission` again gives the row it made first.
 
@@ -44,11 +45,13 @@ def request_backup(  # noqa: PLR0913 - the form's fields
     require(by, cluster, Verb.BACKUP_CREATE)
     if submission and (earlier := Backup.objects.filter(submission=submission, cluster=cluster).first()):
         return earlier
-    _refuse_impossible(cluster, location, keep_for, namespaces)
+    refuse_impossible(cluster, location, keep_for, namespaces)
     backup = Backup(
         project=cluster.project,
         cluster=cluster,
         location=location,
+        policy=policy,
+        origin=Origin.POLICY if policy else Origin.ON_DEMAND,
         name=name,
         object_name=lifecycle.object_name(name),
         keep_for=keep_for,
@@ -65,9 +68,10 @@ def request_backup(  # noqa: PLR0913 - the form's fields
     return backup
 
 
-def _refuse_impossible(
+def refuse_impossible(
     cluster: Cluster, location: BackupLocation, keep_for: timedelta, namespaces: Sequence[str]
 ) -> None:
+    """Raises BadInput with the field at fault for what could not be backed up, now or on a schedule."""
     if location.project_id != cluster.project_id:
         raise BadInput("Choose a backup location of the cluster's project.", field="location")
     held = BackupLocation.objects.select_for_update().filter(pk=location.pk).first()  # it may be deleted just now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from accounts.models import User
 from accounts.permissions import Verb, require
 from backups.actions.location import locked
 from backups.lifecycle import State
-from backups.models import Backup, BackupLocation, ChangeKind, ChangeState, CheckState, LocationChange
+from backups.models import Backup, BackupLocation, BackupPolicy, ChangeKind, ChangeState, CheckState, LocationChange
 from backups.reconcile import location_change
 from console.lib.errors import BadInput
 from workspaces.models import Cluster
@@ -41,6 +42,12 @@ def uses(location: BackupLocation) -> list[Use]:
     return [Use(cluster, counts[cluster.pk]) for cluster in clusters]
 
 
+def policies_with(location: BackupLocation) -> list[BackupPolicy]:
+    """What backs up into it: the other reason why it cannot be deleted. Schedules of lost clusters do not count."""
+    used = location.policies.filter(deleted_at=None, cluster__deregistered_at=None)
+    return list(used.select_related("cluster").order_by("cluster__name", "prefix"))
+
+
 def _kept(location: BackupLocation) -> QuerySet[Backup]:
     """Without what was only found there: that stays in the bucket, and is simply not shown any more."""
     return Backup.objects.filter(~Q(state__in=NEVER_MADE), location=location, found_in=None)
@@ -56,6 +63,11 @@ def delete_location(*, by: User, location: BackupLocation, typed_name: str) -> B
     require(by, row, Verb.LOCATION_DELETE)
     if using := uses(row):
         raise BadInput(f"{row} holds backups: {_listed(using)}.", remedy="Delete them, or let them expire, first.")
+    if policies := policies_with(row):
+        using = _listed([f"{policy} of {policy.cluster}" for policy in policies])
+        raise BadInput(
+            f"Backup policies use {row}: {using}.", remedy="Delete them, or give them another location, first."
+        )
     if typed_name != row.name:
         raise BadInput(f"Type {row.name} to delete it.", field="typed_name")
     row.deleting_at = timezone.now()
@@ -69,9 +81,9 @@ def delete_location(*, by: User, location: BackupLocation, typed_name: str) -> B
     return row
 
 
-def _listed(using: list[Use]) -> str:
+def _listed(using: Sequence[object]) -> str:
     more = len(using) - NAMED
-    return ", ".join(map(str, using[:NAMED])) + (f" and those of {more} more clusters" if more > 0 else "")
+    return ", ".join(map(str, using[:NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 @transaction.atomic

@@ -17,6 +17,14 @@ from backups.models.location import (
     Provider,
     SignIn,
 )
+from backups.models.policy import (
+    BackupPolicy,
+    PolicyChange,
+    PolicyChangeKind,
+    PolicyChangeState,
+    PolicyManager,
+    Timing,
+)
 from backups.models.reading import Reading, ReadingKind, VolumePreview
 from backups.models.restore import ExistingObjects, Restore
 from backups.models.wish import ClusterResources, VeleroWish
@@ -27,6 +35,7 @@ __all__ = [
     "Access",
     "Backup",
     "BackupLocation",
+    "BackupPolicy",
     "ChangeKind",
     "ChangeState",
     "CheckState",
@@ -40,11 +49,16 @@ __all__ = [
     "LocationState",
     "Origin",
     "PlacedLocation",
+    "PolicyChange",
+    "PolicyChangeKind",
+    "PolicyChangeState",
+    "PolicyManager",
     "Provider",
     "Reading",
     "ReadingKind",
     "Restore",
     "SignIn",
+    "Timing",
     "VeleroWish",
     "VolumePreview",
     "is_dns_label",

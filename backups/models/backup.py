@@ -10,18 +10,19 @@ from backups import lifecycle
 from backups.lifecycle import State
 from backups.models.found import FoundPlace
 from backups.models.location import LONGEST_OBJECT_NAME, BackupLocation
+from backups.models.policy import BackupPolicy
 from backups.models.wish import VeleroWish
 
 is_dns_label = RegexValidator(
     rf"^{lifecycle.NAME_PATTERN}\Z",
-    f"Use lower-case letters, digits and hyphens, beginning and ending with a letter or digit, "
-    f"{lifecycle.LONGEST_NAME} characters at most.",
+    f"Use {lifecycle.NAME_RULE}.",
 )
 NAMESPACES_ALL: list[str] = []
 
 
 class Origin(models.TextChoices):
     ON_DEMAND = "on_demand", "On demand"
+    POLICY = "policy", "Policy"
     FOUND = "found", "Found in the bucket"
 
 
@@ -36,6 +37,7 @@ class Backup(VeleroWish):
 
     location = models.ForeignKey(BackupLocation, on_delete=models.PROTECT, related_name="backups")
     origin = models.CharField(max_length=20, choices=Origin.choices, default=Origin.ON_DEMAND)
+    policy = models.ForeignKey(BackupPolicy, null=True, blank=True, on_delete=models.SET_NULL, related_name="backups")
     name = models.CharField("backup name", max_length=LONGEST_OBJECT_NAME, validators=[is_dns_label])
     object_name = models.CharField(max_length=LONGEST_OBJECT_NAME)
     found_in = models.ForeignKey(  # where a scan came upon it; none of what this console asked for
@@ -68,6 +70,9 @@ class Backup(VeleroWish):
             ),
             models.UniqueConstraint(fields=["found_in", "object_name"], name="backup_found_once_in_a_place"),
             models.CheckConstraint(condition=Q(state__in=list(State)), name="backup_state_is_known"),
+            models.CheckConstraint(
+                condition=Q(policy=None) | Q(origin=Origin.POLICY), name="what_a_policy_made_is_said_to_be"
+            ),
             models.CheckConstraint(
                 condition=Q(origin=Origin.FOUND, found_in__isnull=False, found_at__isnull=False)
                 | (~Q(origin=Origin.FOUND) & Q(found_in=None, found_at=None, gone_at=None)),

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import structlog
 from django.db import transaction
@@ -38,18 +37,17 @@ from backups.models import (
     Restore,
 )
 from backups.reconcile import location as locations
-from backups.reconcile.submission import pause
+from backups.reconcile.submission import explaining, missing_velero
 from backups.velero import names
 from backups.velero.location import delete_location, forget_backups, remove_snapshot_locations
 from backups.velero.objects import is_gone
 from backups.velero.restore import delete_restore
 from backups.velero.secret import delete_secret
 from console.kube.connection import Connection
-from console.lib import context
-from console.lib.errors import ConsoleError, Missing, TryLater, Unanswered
+from console.lib.errors import TryLater
 from console.lib.queue import enqueue
 from workspaces.connections import connected
-from workspaces.models import Cluster, Overtaken
+from workspaces.models import Cluster
 from workspaces.models.wish import redrive_time
 
 log = structlog.get_logger(__name__)
@@ -118,7 +116,7 @@ def _unattended(places: QuerySet[PlacedLocation]) -> QuerySet[PlacedLocation]:
 def carry_out(change: LocationChange) -> None:
     """Bring one cluster up to date, or take the location out of it."""
     work = _remove if change.kind == ChangeKind.REMOVE else _roll_out
-    with _explained(change):
+    with explaining(change, ChangeState.FAILED, partial(missing_velero, change.cluster)):
         if change.cluster.deregistered_at:
             forget(change, NOT_REGISTERED)
             return
@@ -127,36 +125,6 @@ def carry_out(change: LocationChange) -> None:
         change.write(state=ChangeState.COMPLETED, message=said)
     if change.kind == ChangeKind.REMOVE:
         finish_deletion(change.location_id)
-
-
-@contextmanager
-def _explained(change: LocationChange) -> Iterator[None]:
-    """Whatever goes wrong inside ends in a state of the row and a sentence for a person."""
-    try:
-        yield
-    except Overtaken:
-        log.info("overtaken", row=str(change.pk))
-    except (TryLater, Unanswered) as error:
-        after = max(getattr(error, "retry_after", 0.0), pause(change.attempt))
-        _quietly(change.wait, after, error.sentence())
-    except ConsoleError as error:
-        _quietly(change.write, state=ChangeState.FAILED, message=_sentence(change, error))
-    except Exception:
-        said = f"Something went wrong, reference {context.current().id}; trying again."
-        _quietly(change.wait, pause(change.attempt), said)
-        raise
-
-
-def _sentence(change: LocationChange, error: ConsoleError) -> str:
-    if isinstance(error, Missing):
-        where = f"{change.cluster} (namespace {change.cluster.velero_namespace})"
-        return f"Velero is not installed in {where}. Install it, then try again."
-    return error.sentence()
-
-
-def _quietly(write: Callable[..., None], *args: Any, **values: Any) -> None:
-    with contextlib.suppress(Overtaken):
-        write(*args, **values)
 
 
 def _places(change: LocationChange) -> list[PlacedLocation]:

@@ -2,7 +2,7 @@
 
 Every round, in this order:
 1. Renew the leases on this process's share of the clusters; take those whose reconciler is gone.
-2. Watch clusters that have open rows; let go of the others; list the idle ones every 45 seconds.
+2. Watch clusters that have open rows or a policy's run due; let go of the others; list the idle ones every 45 seconds.
 3. Write what the watches heard into the rows, as it arrives.
 4. Drive again every row whose next step is due and that nobody holds.
 5. Say so where Velero has not begun within a minute; seal the audit log; tidy up after old restores; look at locations
@@ -37,6 +37,7 @@ from backups.models import (
     LocationCheck,
     LocationScan,
     PlacedLocation,
+    PolicyChange,
     Reading,
     Restore,
     VeleroWish,
@@ -44,7 +45,16 @@ from backups.models import (
 )
 from backups.reconcile import cluster as clusters
 from backups.reconcile import location as locations
-from backups.reconcile import location_change, location_draft, location_health, observation, readoption, volumes
+from backups.reconcile import (
+    location_change,
+    location_draft,
+    location_health,
+    observation,
+    policy,
+    policy_drift,
+    readoption,
+    volumes,
+)
 from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
 from console.lib import heartbeat, metrics, spool
 from console.lib.errors import ConsoleError
@@ -71,6 +81,7 @@ WISHES: dict[type[Wish], QueueName] = {
     Restore: "commands",
     LocationCheck: "interactive",
     LocationChange: "slow",
+    PolicyChange: "slow",
     LocationScan: "slow",
     ClusterCheck: "interactive",
     Reading: "interactive",
@@ -120,6 +131,8 @@ class Reconciler:
         observation.end_orphans()
         send_reading_of_results()
         location_change.ask_for_overdue()
+        policy.ask_for_overdue()
+        policy_drift.move_on()
         location_health.recheck_due()
         seal_audit_log(self.holder)
         self._plan_looks()
@@ -130,6 +143,7 @@ class Reconciler:
 
     def _tend_watchers(self) -> None:
         wanted = {(pk, kind) for kind, model in observation.KINDS.items() for pk in self._busy(model)}
+        wanted |= {(pk, "backup") for pk in policy_drift.running_now(self.holder)}
         for key in self.watchers.keys() - wanted:
             self.watchers.pop(key).stopping.set()
         missing = wanted - self.watchers.keys()
@@ -308,6 +322,8 @@ def _open_rows(cluster: uuid.UUID, kind: str) -> QuerySet[VeleroWish]:
 def _write_changed(heard: Changed) -> None:
     for wish in _open_rows(heard.cluster, heard.kind).filter(object_name=name_of(heard.object)):
         observation.removed(wish, heard.object) if heard.gone else observation.observe(wish, heard.object)
+    if heard.kind == "backup" and not heard.gone:
+        readoption.adopt_run(heard.cluster, heard.object)
 
 
 def _write_looked(heard: Looked) -> None:
@@ -315,6 +331,8 @@ def _write_looked(heard: Looked) -> None:
     readoption.readopt_locations(heard.cluster, heard.locations)
     for kind, objects in heard.objects.items():
         _write_objects(heard.cluster, kind, objects, heard.began)
+    if heard.schedules is not None:
+        policy_drift.observe(heard.cluster, heard.schedules, heard.began - ALLOWANCE)
     for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
         if report := heard.locations.get(placed.object_name):
             locations.note_verdict(placed, report)

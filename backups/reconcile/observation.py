@@ -28,7 +28,7 @@ KINDS: dict[str, type[VeleroWish]] = {"backup": Backup, "restore": Restore}
 def observe(wish: VeleroWish, raw: Raw) -> None:
     """Write what the object says. A row that has ended, or an object that is somebody else's, is left alone."""
     report = _read(wish, raw)
-    if report.request_id != str(wish.pk) or not may_become(State(wish.state), state_of_phase(report.phase)):
+    if not _is_of(wish, report) or not may_become(State(wish.state), state_of_phase(report.phase)):
         return  # somebody else's object, a row that has ended, or an event from before what the row says already
     values = values_of(report)
     if State(values["state"]) in TERMINAL:
@@ -41,9 +41,16 @@ def observe(wish: VeleroWish, raw: Raw) -> None:
 def removed(wish: VeleroWish, raw: Raw) -> None:
     """The object was removed; `raw` is its last state, which may be an end that was not heard of before."""
     report = _read(wish, raw)
-    if report.request_id == str(wish.pk):
+    if _is_of(wish, report):
         observe(wish, raw)
         vanished(wish)
+
+
+def _is_of(wish: VeleroWish, report: Report) -> bool:
+    """Whether the object is the row's own: by our label, or, of what a Schedule made, by the uid it was found with."""
+    if report.request_id or not (isinstance(wish, Backup) and wish.policy_id):
+        return report.request_id == str(wish.pk)
+    return bool(report.uid) and report.uid == wish.object_uid
 
 
 def vanished(wish: VeleroWish) -> None:

@@ -4,15 +4,18 @@
    becomes a row again: under the same uuid, with what the object says. A BackupStorageLocation of ours likewise.
 2. A Backup that a restore brought here carries its own cluster's label: it is no backup of this cluster.
 3. Who asked for it is what the object's annotation says, a name; no person of ours is meant by it.
-4. What refers to something without a row (a location made after the copy) is not guessed at: it is logged once and
+4. A Backup that a Schedule of ours made carries the policy's label and no request: it becomes a row in the same way,
+   the first time it is seen, also when that was while the console was down.
+5. What refers to something without a row (a location made after the copy) is not guessed at: it is logged once and
    counted in the cluster's facts, for its page.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 import structlog
@@ -20,14 +23,16 @@ from django.db import DataError, transaction
 from django.utils import timezone
 
 from accounts import audit
-from backups.lifecycle import LONGEST_NAME, TERMINAL, State, chosen_name
+from backups.lifecycle import LONGEST_NAME, RANDOM_CHARACTERS, TERMINAL, State, chosen_name, run_name
 from backups.models import (
     Access,
     Backup,
     BackupLocation,
+    BackupPolicy,
     ClusterResources,
     ExistingObjects,
     FoundPlace,
+    Origin,
     PlacedLocation,
     Restore,
     VeleroWish,
@@ -62,6 +67,15 @@ def readopt(cluster: uuid.UUID, kind: str, objects: Mapping[str, Raw]) -> None:
     if _is_new(cluster, kind, ours):
         known = KINDS[kind]._default_manager.filter(pk__in=ours).values_list("pk", flat=True)
         _each(cluster, kind, ours, set(known), _MAKERS[kind])
+
+
+def adopt_run(cluster: uuid.UUID, raw: Raw) -> None:
+    """Make a row of a Backup that a Schedule of ours made just now. What refers to no row waits for the next look."""
+    labels = Fields(raw).mapping("metadata.labels")
+    if labels.get(names.REQUEST) or not (pk := _request(raw, cluster)) or Backup.objects.filter(pk=pk).exists():
+        return
+    with contextlib.suppress(NoRow, BadInput, DataError), transaction.atomic():
+        _make_backup(Cluster.objects.select_related("project").get(pk=cluster), pk, raw)
 
 
 def readopt_locations(cluster: uuid.UUID, reports: Mapping[str, LocationReport]) -> None:
@@ -113,9 +127,18 @@ def _note_left(cluster: Cluster, kind: str, count: int) -> None:
 
 
 def _request(raw: Raw, cluster: uuid.UUID) -> uuid.UUID | None:
-    """The row's uuid, when the object was made by this console for this cluster."""
-    labels = Fields(raw).mapping("metadata.labels")
+    """The row's uuid, when the object was made by this console for this cluster, or by a Schedule of it."""
+    fields = Fields(raw)
+    labels = fields.mapping("metadata.labels")
+    if _is_of(labels, cluster, names.POLICY) and not labels.get(names.REQUEST):
+        return row_of_run(labels[names.POLICY], fields.text("metadata.name"))
     return _uuid(labels.get(names.REQUEST, "")) if _is_of(labels, cluster, names.REQUEST) else None
+
+
+def row_of_run(policy: str, name: str) -> uuid.UUID | None:
+    """What a Schedule makes has no row beforehand; whenever it is seen it becomes the same one."""
+    known = _uuid(policy)
+    return uuid.uuid5(known, name) if known else None
 
 
 def _is_of(labels: Mapping[str, str], cluster: uuid.UUID, key: str) -> bool:
@@ -132,14 +155,36 @@ def _uuid(text: str) -> uuid.UUID | None:
 
 def _make_backup(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
     report = read_backup(raw)
+    policy = _policy_of(cluster, report)
     backup = Backup(
         **_common(cluster, pk, report, raw),
         location=_location_of(cluster, report),
-        name=_free_name(cluster, report),
+        policy=policy,
+        origin=Origin.POLICY if policy else Origin.ON_DEMAND,
+        name=_free_run_name(policy, report) if policy and not report.request_id else _free_name(cluster, report),
         include_disks=report.includes_disks,
         keep_for=report.ttl or VELEROS_TTL,
     )
     _keep(backup, report)
+
+
+def _policy_of(cluster: Cluster, report: BackupReport) -> BackupPolicy | None:
+    """Whose run it is; deleted policies count. Raises NoRow for one that is not known."""
+    labelled = report.labels.get(names.POLICY, "")
+    if not labelled:
+        return None
+    policy = BackupPolicy.everything.filter(pk=_uuid(labelled), cluster=cluster).first()
+    if policy is None:
+        raise NoRow(f"the policy that made {report.name} has no row")
+    return policy
+
+
+def _free_run_name(policy: BackupPolicy, report: BackupReport) -> str:
+    """As it is called in the cluster, with the prefix for the Schedule's name; with both where that is taken."""
+    at = (report.created_at or timezone.now()).astimezone(UTC)
+    plain = run_name(policy.prefix, at)
+    taken = Backup.objects.filter(cluster=policy.cluster_id, name=plain).exists()
+    return run_name(policy.prefix, at, tie=policy.object_name[-RANDOM_CHARACTERS:]) if taken else plain
 
 
 def _make_restore(cluster: Cluster, pk: uuid.UUID, raw: Raw) -> None:
@@ -227,7 +272,9 @@ def _keep(wish: VeleroWish, report: BackupReport | RestoreReport) -> None:
     save_new(wish)
     model, kind = type(wish), str(wish._meta.model_name)
     model._default_manager.filter(pk=wish.pk).update(created_at=report.created_at or wish.created_at)
-    audit.record(by=None, verb=f"{kind}.readopt", target=wish, object=wish.object_name, state=wish.state)
+    scheduled = isinstance(wish, Backup) and not report.request_id
+    verb = "backup.scheduled" if scheduled else f"{kind}.readopt"
+    audit.record(by=None, verb=verb, target=wish, object=wish.object_name, state=wish.state)
     if not wish.is_open:
         enqueue("backups.jobs.read_results", wish.pk, wish.attempt, queue="slow")
 

@@ -18,7 +18,7 @@ from backups.velero.backup import BackupReport
 from backups.velero.restore import RestoreReport
 from console.lib import context
 from console.lib.errors import ConsoleError, Missing, Refused, TryLater, Unanswered
-from workspaces.models import Overtaken
+from workspaces.models import Cluster, Overtaken, Wish
 
 log = structlog.get_logger(__name__)
 LONGEST_PAUSE = 60.0
@@ -54,6 +54,32 @@ def _explain(wish: VeleroWish, error: ConsoleError) -> None:
         _quietly(wish.wait, pause(wish.attempt), error.sentence())
     else:
         _quietly(wish.write, state=State.REJECTED, message=error.sentence())
+
+
+@contextmanager
+def explaining(change: Wish, failed: str, sentence: Callable[[ConsoleError], str]) -> Iterator[None]:
+    """The same for a change that may be tried again for as long as it takes; what is refused ends it as `failed`."""
+    try:
+        yield
+    except Overtaken:
+        log.info("overtaken", row=str(change.pk))
+    except (TryLater, Unanswered) as error:
+        after = max(getattr(error, "retry_after", 0.0), pause(change.attempt))
+        _quietly(change.wait, after, error.sentence())
+    except ConsoleError as error:
+        _quietly(change.write, state=failed, message=sentence(error))
+    except Exception:
+        said = f"Something went wrong, reference {context.current().id}; trying again."
+        _quietly(change.wait, pause(change.attempt), said)
+        raise
+
+
+def missing_velero(cluster: Cluster, error: ConsoleError) -> str:
+    """The error as a sentence; that something is not there at all means that Velero is not."""
+    if isinstance(error, Missing):
+        where = f"{cluster} (namespace {cluster.velero_namespace})"
+        return f"Velero is not installed in {where}. Install it, then try again."
+    return error.sentence()
 
 
 def _quietly(write: Callable[..., None], *args: Any, **values: Any) -> None:
@@ -113,8 +139,13 @@ def our_labels(wish: VeleroWish) -> dict[str, str]:
         names.REQUEST: str(wish.pk),
         names.CLUSTER: str(wish.cluster_id),
         names.PROJECT: str(wish.project_id),
-        **({names.LOCATION: str(wish.location_id)} if isinstance(wish, Backup) else {}),
+        **(_labels_of_backup(wish) if isinstance(wish, Backup) else {}),
     }
+
+
+def _labels_of_backup(backup: Backup) -> dict[str, str]:
+    of_policy = {names.POLICY: str(backup.policy_id)} if backup.policy_id else {}
+    return {names.LOCATION: str(backup.location_id), **of_policy}
 
 
 def our_annotations(wish: VeleroWish) -> dict[str, str]:

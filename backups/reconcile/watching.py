@@ -27,7 +27,7 @@ from console.kube.facts import KUBE_SYSTEM, cluster_uid, namespaces
 from console.kube.kubeconfig import ClusterAccess
 from console.kube.watch import list_then_watch
 from console.lib import outbound
-from console.lib.errors import Busy, ConsoleError, Missing, Refused, TryLater
+from console.lib.errors import Busy, ConsoleError, Missing, NotPermitted, Refused, TryLater
 from workspaces.models.cluster import ClusterState
 
 log = structlog.get_logger(__name__)
@@ -77,6 +77,7 @@ class Looked:
     """One look at a cluster: objects by kind and name, what Velero says of the locations, the namespaces there are.
 
     What is not among the objects did not exist when the look began. `slow`: the cluster took long to answer at all.
+    `schedules`: by name; None where we may not list them.
     """
 
     cluster: uuid.UUID
@@ -85,6 +86,7 @@ class Looked:
     locations: Mapping[str, LocationReport]
     namespaces: tuple[str, ...] = ()
     slow: bool = False
+    schedules: Mapping[str, Raw] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ class Lookers:
 
 
 def look(place: Place) -> Looked | Lost:
-    """List a cluster's namespaces, Backups, Restores and locations once."""
+    """List a cluster's namespaces, Backups, Restores, locations and Schedules once."""
     try:
         with connect(place.access, outbound.policy()) as connection:
             return _look(place, connection)
@@ -222,4 +224,13 @@ def _look(place: Place, connection: Connection) -> Looked:
     paths = {kind: path(place.namespace) for kind, path in PATHS.items()}
     found = {kind: {name_of(raw): raw for raw in connection.list(path)} for kind, path in paths.items()}
     reports = [read_location(raw) for raw in connection.list(names.locations_path(place.namespace))]
-    return Looked(place.cluster, found, began, {report.name: report for report in reports}, tuple(there), slow)
+    locations = {report.name: report for report in reports}
+    return Looked(place.cluster, found, began, locations, tuple(there), slow, schedules=_schedules(place, connection))
+
+
+def _schedules(place: Place, connection: Connection) -> dict[str, Raw] | None:
+    """None where the account's rights are from before there were policies: the rest is worth knowing all the same."""
+    try:
+        return {name_of(raw): raw for raw in connection.list(names.schedules_path(place.namespace))}
+    except NotPermitted:
+        return None

@@ -95,6 +95,11 @@ class Fields:
             self._note(f"{path} holds something that is not text.")
         return pairs
 
+    def raw(self, path: str) -> dict[str, Any]:
+        """A mapping of whatever, as it is; empty when absent."""
+        value = self._at(path)
+        return value if isinstance(value, dict) else {}
+
     def _at(self, path: str) -> Any:
         current: Any = self._obj
         for step in path.split("."):

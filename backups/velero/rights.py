@@ -5,7 +5,7 @@ from __future__ import annotations
 from backups.velero import names
 from console.kube.facts import ResourceNeed
 
-_WRITTEN = ("backups", "restores", "backupstoragelocations", "podvolumebackups", "serverstatusrequests")
+_WRITTEN = ("backups", "restores", "schedules", "backupstoragelocations", "podvolumebackups", "serverstatusrequests")
 
 
 def needs(namespace: str) -> tuple[ResourceNeed, ...]:

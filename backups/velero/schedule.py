@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from backups.velero import names
-from backups.velero.backup import BackupRequest, backup_spec
-from backups.velero.objects import identity, remove, shares_labels
+from backups.velero.backup import BackupReport, BackupRequest, backup_spec, read_backup
+from backups.velero.objects import as_read, identity, remove, shares_labels
 from backups.velero.reading import Fields
 from console.lib.errors import AlreadyThere, BadInput, Refused
 
 LONGEST_NAME = 48  # `-YYYYMMDDhhmmss` follows, and labels end at 63: beyond, no backup is ever made (velero.md §0.5)
 _OWNER = (names.MANAGED_BY, names.POLICY, names.CLUSTER)
+_COMPARED = ("schedule", "template", "paused")
+_NOTHING: tuple[object, ...] = (None, False, "", "0s", 0, [], {})  # as Go's round trip writes what is not set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,18 +23,21 @@ class ScheduleRequest:
     """A policy on one cluster. `backup` is the template: its name is not used, its labels go on every backup.
 
     `cron` may carry `CRON_TZ=` and must come to pass: one that never does runs every minute (velero.md §0.4).
+    `last_backup`: only for `@every`, what Velero is to take for the last run.
     """
 
     name: str
     cron: str
     backup: BackupRequest
     paused: bool = False
+    last_backup: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleReport:
-    """A Schedule as the cluster has it."""
+    """A Schedule as the cluster has it. `template` is a Backup that it would make, read as any other."""
 
     name: str
     namespace: str
@@ -46,6 +51,7 @@ class ScheduleReport:
     cron: str
     paused: bool
     storage_location: str
+    template: BackupReport
     phase: str
     last_backup_at: datetime | None
     last_skipped_at: datetime | None
@@ -66,19 +72,28 @@ def schedule_manifest(request: ScheduleRequest) -> names.Json:
         "schedule": request.cron,
         "template": template,
         "paused": request.paused,
-        "skipImmediately": True,
+        "skipImmediately": not request.cron.startswith("@every"),  # it would overrule the anchor
         "useOwnerReferencesInBackup": False,
     }
-    return names.resource("Schedule", names.metadata(request.name, request.backup.namespace, request.labels), spec)
+    meta = names.metadata(request.name, request.backup.namespace, request.labels, request.annotations)
+    return {**names.resource("Schedule", meta, spec), **_anchored(request.last_backup)}
+
+
+def _anchored(last_backup: datetime | None) -> names.Json:
+    """Status is no subresource of Velero's kinds: it can be sent with the rest, at creation, too (velero.md §0.9)."""
+    if last_backup is None:
+        return {}
+    when = last_backup.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"status": {"lastBackup": when, "lastSkipped": None}}
 
 
 def ensure_schedule(conn: names.KubeApi, manifest: names.Json) -> ScheduleReport:
     """Create, or bring ours up to date.
 
     Velero writes `skipImmediately` back to false once used; it is sent again whenever expression or pause change, so
-    that a change never starts a backup by itself.
+    that a change never starts a backup by itself. With other changes it is not: it would swallow a run that is due.
 
-    Raises: Refused (the name belongs to somebody else), and whatever the connection raises.
+    Raises: Refused (the name belongs to somebody else), Changed, and whatever the connection raises.
     """
     meta = manifest["metadata"]
     try:
@@ -87,28 +102,57 @@ def ensure_schedule(conn: names.KubeApi, manifest: names.Json) -> ScheduleReport
         pass
     path = names.path("schedules", meta["namespace"], meta["name"])
     existing = conn.get(path)
-    if not shares_labels(existing, meta["labels"], _OWNER):
+    if not is_ours(existing, manifest):
         raise Refused(
             f"The cluster has a Schedule {meta['name']} that this console did not make.",
             remedy="Choose another prefix.",
         )
-    return read_schedule(_bring_up_to_date(conn, path, existing, manifest["spec"]))
+    patch = _patch(existing, manifest)
+    return read_schedule(conn.merge_patch(path, patch) if patch else existing)
 
 
-def _bring_up_to_date(conn: names.KubeApi, path: str, existing: names.Json, wanted: names.Json) -> names.Json:
-    stored = existing.get("spec") or {}
-    keys = ("schedule", "template", "paused")
-    if all(_same(stored.get(key), wanted[key]) for key in keys):
-        return existing
+def is_ours(existing: object, manifest: names.Json) -> bool:
+    """Whether the object is the one that this policy made."""
+    return shares_labels(existing, manifest["metadata"]["labels"], _OWNER)
+
+
+def _patch(existing: names.Json, manifest: names.Json) -> names.Json:
+    """The merge patch that makes `existing` as `manifest` says; empty when it is so already. Null removes a key."""
+    stored, wanted = existing.get("spec") or {}, manifest["spec"]
+    differing = [key for key in _COMPARED if not _same(stored.get(key), wanted[key])]
+    timed = "schedule" in differing or "paused" in differing
+    again = {"skipImmediately": wanted["skipImmediately"]} if timed else {}
+    status = manifest.get("status")
+    if not (differing or (status and _other_anchor(existing, status))):
+        return {}
     template = {**dict.fromkeys(stored.get("template") or {}), **wanted["template"]}
-    return conn.merge_patch(path, {"spec": {**wanted, "template": template}})
+    patch: names.Json = {"spec": {**{key: wanted[key] for key in _COMPARED}, **again, "template": template}}
+    annotations = manifest["metadata"].get("annotations")
+    which = as_read(existing) | ({"annotations": annotations} if annotations else {})
+    return patch | ({"metadata": which} if which else {}) | ({"status": status} if status else {})
+
+
+def _other_anchor(existing: names.Json, status: names.Json) -> bool:
+    found = existing.get("status") or {}
+    return any(found.get(key) != value for key, value in status.items())
+
+
+def differences(existing: object, manifest: names.Json) -> list[tuple[str, object, object]]:
+    """How a Schedule in the cluster differs from what was put there: key, wanted, found. Never fails."""
+    stored = Fields(existing).raw("spec")
+    wanted = manifest["spec"]
+    plain = [(key, wanted[key], stored.get(key)) for key in ("schedule", "paused")]
+    template, there = wanted["template"], stored.get("template")
+    there = there if isinstance(there, dict) else {}
+    inside = [(key, template.get(key), there.get(key)) for key in sorted(template.keys() | there.keys())]
+    return [(key, mine, theirs) for key, mine, theirs in [*plain, *inside] if not _same(theirs, mine)]
 
 
 def _same(stored: object, wanted: object) -> bool:
     """Equal, but for the empty values that the API server's round trip adds or drops (`paused: false`, `hooks: {}`)."""
     if isinstance(stored, dict) and isinstance(wanted, dict):
         return all(_same(stored.get(key), wanted.get(key)) for key in stored.keys() | wanted.keys())
-    return stored == wanted or not (stored or wanted)
+    return stored == wanted or (stored in _NOTHING and wanted in _NOTHING)
 
 
 def read_schedule(obj: object) -> ScheduleReport:
@@ -119,6 +163,7 @@ def read_schedule(obj: object) -> ScheduleReport:
         cron=fields.text("spec.schedule"),
         paused=bool(fields.flag("spec.paused")),
         storage_location=fields.text("spec.template.storageLocation"),
+        template=read_backup({"spec": fields.raw("spec.template")}),
         phase=fields.text("status.phase"),
         last_backup_at=fields.moment("status.lastBackup"),
         last_skipped_at=fields.moment("status.lastSkipped"),
@@ -132,11 +177,17 @@ def get_schedule(conn: names.KubeApi, namespace: str, name: str) -> ScheduleRepo
     return read_schedule(conn.get(names.path("schedules", namespace, name)))
 
 
-def anchor_schedule(conn: names.KubeApi, namespace: str, name: str, last_backup: datetime) -> ScheduleReport:
-    """Set when an `@every` schedule last ran, so that the next run falls on the right midnight (velero.md §1)."""
-    when = last_backup.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    path = names.path("schedules", namespace, name)
-    return read_schedule(conn.merge_patch(path, {"status": {"lastBackup": when}}))
+def anchor_schedule(
+    conn: names.KubeApi, namespace: str, name: str, last_backup: datetime, *, resource_version: str = ""
+) -> ScheduleReport:
+    """Set when an `@every` schedule last ran, so that the next run falls on the right midnight (velero.md §1).
+
+    Raises: Changed (with `resource_version`: it ran meanwhile), and whatever the connection raises.
+    """
+    which = {"metadata": {"resourceVersion": resource_version}} if resource_version else {}
+    return read_schedule(
+        conn.merge_patch(names.path("schedules", namespace, name), {**which, **_anchored(last_backup)})
+    )
 
 
 def delete_schedule(conn: names.KubeApi, namespace: str, name: str) -> None:

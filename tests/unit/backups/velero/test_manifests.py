@@ -164,7 +164,7 @@ def test_a_schedule_labels_the_backups_it_makes() -> None:
     manifest = schedule_manifest(ScheduleRequest(name="s", cron="@every 336h", backup=backup(), paused=True))
     spec = manifest["spec"]
     assert spec["template"]["metadata"]["labels"][names.REQUEST] == LABELS[names.REQUEST]
-    assert spec["skipImmediately"] is True
+    assert spec["skipImmediately"] is False  # it would overrule the anchor
     assert spec["useOwnerReferencesInBackup"] is False
     assert spec["paused"] is True
     with pytest.raises(BadInput):
