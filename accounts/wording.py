@@ -25,6 +25,14 @@ WHOLE = {  # what reads otherwise than its parts
     "location.remove": "finished deleting location",
     "location.forget": "left in a cluster the objects of location",
     "location.retry": "tried again in a cluster location",
+    "backup.scheduled": "saw the run of a policy:",
+    "policy.pause": "paused policy",
+    "policy.resume": "resumed policy",
+    "policy.mend": "put back in the cluster policy",
+    "policy.adopt": "took over from the cluster policy",
+    "policy.remove": "finished deleting policy",
+    "policy.forget": "left in a cluster the Schedule of policy",
+    "policy.retry": "tried again in a cluster policy",
     "credentials.rotate": "encrypted stored credentials with another key, of",
     "audit.export": "exported the audit log of",
     "request.get": "opened",
@@ -49,7 +57,7 @@ DONE = {
     "resend": "sent again",
     "withdraw": "withdrew",
 }
-NOUNS = {"backuplocation": "location", "clustercheck": "check", "locationcheck": "check"}
+NOUNS = {"backuplocation": "location", "backuppolicy": "policy", "clustercheck": "check", "locationcheck": "check"}
 
 
 def deed(event: AuditEvent) -> str:

@@ -16,7 +16,6 @@ urlpatterns = [
     path("wizard/<uuid:draft>/<slug:step>/", wizard.wizard_step, name="wizard_step"),
     path("clusters/<uuid:cluster>/state/", cluster.cluster_state, name="cluster_state"),
     path("clusters/<uuid:cluster>/settings/", cluster.cluster_settings, name="cluster_settings"),
-    path("clusters/<uuid:cluster>/settings/schedule-backups/", cluster.cluster_schedule, name="cluster_schedule"),
     path("clusters/<uuid:cluster>/settings/deregister/", cluster.cluster_deregister, name="cluster_deregister"),
     path("projects/<uuid:project>/workspaces/create/", workspace.workspace_create, name="workspace_create"),
     path("workspaces/<uuid:workspace>/clusters/", workspace.workspace_clusters, name="workspace_clusters"),

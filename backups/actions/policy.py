@@ -155,5 +155,7 @@ def save_version(row: BackupPolicy, by: User, *changed: str) -> None:
     """Write the next version, and have it brought to the cluster."""
     row.version += 1
     row.next_run_at = row.next_from_now() if _is_sound(row) else None
-    save_changed(row, *changed, "version", "next_run_at")
+    if {*WHEN, "paused"}.intersection(changed):
+        row.counts_from = timezone.now()
+    save_changed(row, *changed, "version", "next_run_at", "counts_from")
     policies.ask(row, PolicyChangeKind.PUT, by)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # Django's own class takes no parameters when it runs
 else:
     LocationField = forms.ModelChoiceField
 
+PLAIN_TEXT = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
 OTHER_DATE = "date"
 KEEP = [
     ("7", "1 week"),
@@ -53,24 +54,11 @@ def _free_name(cluster: Cluster) -> str:
     return next(name for number in count(1) if (name := f"{plain}-{number}" if number > 1 else plain) not in taken)
 
 
-class BackupForm(NamespacesMixin):
-    name = forms.CharField(
-        label="Backup name",
-        max_length=lifecycle.LONGEST_NAME,
-        help_text=f"Lower-case letters, digits, hyphens; at most {lifecycle.LONGEST_NAME}.",
-        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
-    )
+class HoldsForm(NamespacesMixin):
+    """What a backup holds and where it goes: of one backup, and of a policy's."""
+
     location = LocationChoice(
         BackupLocation.objects.none(), label="Backup location", empty_label=None, help_text="Where it is kept."
-    )
-    keep = forms.ChoiceField(
-        label="Expiry date", choices=KEEP, initial="30", help_text="The backup is removed automatically then."
-    )
-    until = forms.DateField(
-        required=False,
-        label="Keep until",
-        help_text="Only for “Until a date”.",
-        widget=forms.DateInput({"type": "date"}),
     )
     include_disks = forms.BooleanField(
         required=False,
@@ -86,15 +74,42 @@ class BackupForm(NamespacesMixin):
     )
     submission = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 
-    field_order = ("name", "location", "keep", "until", "known", "others", "include_disks", "cluster_resources")
-
     def __init__(self, cluster: Cluster, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         usable = BackupLocation.objects.filter(project=cluster.project_id, read_only=False)
         self.fields["location"].queryset = usable  # type: ignore[attr-defined]
-        self.fields["name"].initial = _free_name(cluster)
         shown = [name for name in cluster.facts.get("namespaces", []) if name != cluster.velero_namespace]
         self.offer(shown)
+
+    def looked_up(self) -> dict[str, Any]:
+        """Keywords for `request_preview`, of a form that need not be complete."""
+        include_disks = bool(self.cleaned_data.get("include_disks"))
+        resources = self.cleaned_data.get("cluster_resources") or ClusterResources.AUTO
+        return {"namespaces": self.namespaces(), "include_disks": include_disks, "cluster_resources": resources}
+
+
+class BackupForm(HoldsForm):
+    name = forms.CharField(
+        label="Backup name",
+        max_length=lifecycle.LONGEST_NAME,
+        help_text=f"Lower-case letters, digits, hyphens; at most {lifecycle.LONGEST_NAME}.",
+        widget=forms.TextInput(PLAIN_TEXT),
+    )
+    keep = forms.ChoiceField(
+        label="Expiry date", choices=KEEP, initial="30", help_text="The backup is removed automatically then."
+    )
+    until = forms.DateField(
+        required=False,
+        label="Keep until",
+        help_text="Only for “Until a date”.",
+        widget=forms.DateInput({"type": "date"}),
+    )
+
+    field_order = ("name", "location", "keep", "until", "known", "others", "include_disks", "cluster_resources")
+
+    def __init__(self, cluster: Cluster, *args: Any, **kwargs: Any) -> None:
+        super().__init__(cluster, *args, **kwargs)
+        self.fields["name"].initial = _free_name(cluster)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -113,12 +128,6 @@ class BackupForm(NamespacesMixin):
         taken = ("name", "location", "include_disks", "cluster_resources", "submission")
         values = {name: self.cleaned_data[name] for name in taken}
         return values | {"keep_for": self._keep_for(), "namespaces": self.namespaces()}
-
-    def looked_up(self) -> dict[str, Any]:
-        """Keywords for `request_preview`, of a form that need not be complete."""
-        include_disks = bool(self.cleaned_data.get("include_disks"))
-        resources = self.cleaned_data.get("cluster_resources") or ClusterResources.AUTO
-        return {"namespaces": self.namespaces(), "include_disks": include_disks, "cluster_resources": resources}
 
     def _keep_for(self) -> timedelta:
         if self.cleaned_data["keep"] != OTHER_DATE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,6 +17,8 @@ from backups.models.wish import ClusterResources
 from backups.schedule import Plan
 from console.lib.errors import BadInput
 from workspaces.models import Cluster, Project, Wish
+
+PATIENCE = timedelta(hours=1)  # after a run is due its backup should have ended well
 
 
 class Timing(models.TextChoices):
@@ -66,6 +68,7 @@ class BackupPolicy(models.Model):
     cluster_resources = models.CharField(max_length=10, choices=ClusterResources.choices, default=ClusterResources.AUTO)
     namespaces = models.JSONField(default=list, blank=True)  # empty: all
     paused = models.BooleanField(default=False)
+    counts_from = models.DateTimeField(default=timezone.now)  # since when these are the runs it should have had
     version = models.PositiveIntegerField(default=1)
     created_by_name = models.CharField(max_length=254, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -129,12 +132,14 @@ class BackupPolicy(models.Model):
         """Whether the cluster does not have the latest version."""
         return self.put_version != self.version
 
-    @property
-    def last_good(self) -> Any:
-        """Its last backup that something can be restored from."""
-        return self.backups.filter(state__in=lifecycle.RESTORABLE).order_by("-created_at").first()
+    def missed_run(self, last_good: datetime | None) -> datetime | None:
+        """The first run since the last good backup, once that is more than PATIENCE ago; None while all is well."""
+        if self.paused or self.deleting_at or not self.put_version:
+            return None
+        due = schedule.next_run(self.plan, max(filter(None, (last_good, self.counts_from))))
+        return due if due and due + PATIENCE < timezone.now() else None
 
-    def next_from_now(self) -> Any:
+    def next_from_now(self) -> datetime | None:
         """The next run, as `next_run_at` has it."""
         waits = self.paused or self.deleting_at
         return None if waits else schedule.next_run(self.plan, timezone.now())

@@ -95,7 +95,7 @@ def backup_or_404(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) 
     """The backup, if this person may `verb` it."""
     return get_or_404(
         request.user,
-        Backup.objects.select_related("cluster__project", "location", "project", "found_in__known"),
+        Backup.objects.select_related("cluster__project", "location", "project", "policy", "found_in__known"),
         verb,
         pk,
     )

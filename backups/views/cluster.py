@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET
 
 from accounts.models import AuditEvent, AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, visible
-from backups.models import Backup, Restore
+from backups.models import Backup, BackupPolicy, Restore
+from backups.views.policy_shown import TROUBLED, Standing, standings
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
 from workspaces.models import Cluster, ClusterCheck, Project
@@ -34,6 +35,17 @@ WORDS = {
     "cluster.replace_kubeconfig": "Replaced the kubeconfig",
     "cluster.deregister": "Deregistered the cluster",
     "backup.create": "Asked for a backup",
+    "backup.scheduled": "A policy made a backup",
+    "policy.create": "Added a backup policy",
+    "policy.update": "Changed a backup policy",
+    "policy.pause": "Paused a backup policy",
+    "policy.resume": "Resumed a backup policy",
+    "policy.mend": "Put a changed Schedule back",
+    "policy.adopt": "Took a Schedule over as it was changed",
+    "policy.retry": "Tried a backup policy again",
+    "policy.delete": "Asked for a backup policy's deletion",
+    "policy.remove": "Deleted a backup policy",
+    "policy.forget": "Left a backup policy's Schedule in the cluster",
     "backup.delete": "Asked for a backup's deletion",
     "backup.log": "Read a backup's log",
     "restore.create": "Asked for a restore",
@@ -121,7 +133,14 @@ def _overview(user: User, cluster: Cluster) -> dict[str, Any]:
         "facts": cluster.facts,
         "velero": cluster.facts.get("velero") or {},
         "expiry": _expiry(cluster),
+        "late": _late(user, cluster),
     }
+
+
+def _late(user: User, cluster: Cluster) -> list[Standing]:
+    """The policies that need a look: without a good backup for a run, changed by others, or not in the cluster."""
+    policies = visible(user, BackupPolicy.objects.filter(cluster=cluster), Verb.POLICY_GET)
+    return [each for each in standings(policies) if each.state in TROUBLED]
 
 
 def _expiry(cluster: Cluster) -> str:
@@ -164,8 +183,9 @@ def _audit_rows(user: User, cluster: Cluster) -> QuerySet[AuditEvent]:
     backups = visible(user, Backup.objects.filter(cluster=cluster), Verb.BACKUP_GET)
     restores = visible(user, Restore.objects.filter(cluster=cluster), Verb.RESTORE_GET)
     checks = ClusterCheck.objects.filter(cluster=cluster)
+    policies = visible(user, BackupPolicy.everything.filter(cluster=cluster), Verb.POLICY_GET)
     targets = {str(cluster.pk)}
-    for rows in (backups, restores, checks):
+    for rows in (backups, restores, checks, policies):
         targets |= {str(pk) for pk in rows.values_list("pk", flat=True)[:MOST_TARGETS]}
     return AuditEvent.objects.filter(tenant_id=cluster.project.tenant_id, target_id__in=targets)
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404, held_in, visible
 from backups.actions import location_draft as drafts
+from backups.actions.location_delete import policies_with
 from backups.models import (
     Access,
     BackupLocation,
@@ -77,6 +78,7 @@ def location_detail(request: AuthenticatedHttpRequest, location: uuid.UUID) -> H
         "backups": backups,
         "behind": sum(place.is_behind for place in places),
         "leaving": _leaving(here),
+        "policies": policies_with(here),
         "certificates": _certificates(here),
         "scan": here.scans.first(),
         "found": here.found_places.filter(backups__gone_at=None, backups__isnull=False).exists,  # asked if shown

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb
 from backups.actions.location import retry_change
-from backups.actions.location_delete import delete_location, forget_place, uses
+from backups.actions.location_delete import delete_location, forget_place, policies_with, uses
 from backups.forms.location_delete import LocationDeleteForm
 from backups.models import BackupLocation
 from backups.views.location import context_of, location_of
@@ -34,7 +34,12 @@ def location_delete(request: AuthenticatedHttpRequest, location: uuid.UUID) -> H
             )
         except BadInput as error:
             add_error(form, error)
-    context = context_of(here.project) | {"location": here, "form": form, "uses": uses(here)}
+    context = context_of(here.project) | {
+        "location": here,
+        "form": form,
+        "uses": uses(here),
+        "policies": policies_with(here),
+    }
     return render(request, "backups/location_delete.html", context, status=422 if form.errors else 200)
 
 

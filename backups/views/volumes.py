@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404
 from backups.actions.volumes import request_preview
-from backups.forms.backup import BackupForm
+from backups.forms.backup import HoldsForm
 from backups.models import VolumePreview
 from backups.views.project import Counted
 from console.lib import live
@@ -21,20 +22,32 @@ from workspaces.models import Cluster
 from workspaces.views.checks import is_untaken
 
 LOOK = "volumes"
+FORM = "backups/backup_create.html"
+NOTHING: Mapping[str, Any] = {}
 PART = "backups/volumes.html"
 
 
-def look(request: AuthenticatedHttpRequest, cluster: Cluster, form: BackupForm) -> HttpResponse:
-    """The form again as it was filled in, with what its backup would do; the part alone when a script asks."""
+def look(
+    request: AuthenticatedHttpRequest,
+    cluster: Cluster,
+    form: HoldsForm,
+    page: str = FORM,
+    more: Mapping[str, Any] = NOTHING,
+) -> HttpResponse:
+    """The form again as it was filled in, with what its backup would do; the part alone when a script asks.
+
+    `more` is what else the form's `page` shows.
+    """
     form.is_valid()
     context: dict[str, Any] = {"cluster": cluster, "project": cluster.project, "section": "clusters", "form": form}
+    context |= more
     try:
         context |= _shown(request_preview(by=request.user, cluster=cluster, **form.looked_up()))
     except BadInput as error:
         context["refused"] = error.sentence()
     if live.wanted(request):
-        return render(request, "backups/backup_create.html#volumes", context)
-    return render(request, "backups/backup_create.html", context)
+        return render(request, f"{FORM}#volumes", context)
+    return render(request, page, context)
 
 
 @require_GET

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.actions.tenant import add_tenant_admin, create_tenant
 from accounts.models import AuditEvent, Invitation, Session, Tenant, User
 from accounts.roles import ProjectAdmin, ProjectViewer, TenantAdmin, WorkspaceAdmin, WorkspaceOperator
-from backups.models import Backup, BackupLocation, LocationCheck, Restore, VolumePreview
+from backups.models import Backup, BackupLocation, BackupPolicy, LocationCheck, Restore, VolumePreview
 from tests.conftest import make_cluster, make_location
 from tests.people import PASSWORD, person, team
 from workspaces.actions.project import create_project
@@ -98,10 +98,18 @@ def _rows(workspace: Workspace, *, among: bool = True) -> dict[str, Any]:
         "workspace": workspace if among else _workspace(project, f"other-{uuid.uuid4().hex[:6]}"),
         "location": location,
         "backup": backup,
+        "policy": _policy(cluster, location),
         "restore": restore,
     }
     theirs = {kind: make(project, cluster).pk for kind, make in DRAFTS.items()}
     return {kind: row.pk for kind, row in made.items()} | theirs | LETTER
+
+
+def _policy(cluster: Cluster, location: BackupLocation) -> Model:
+    prefix = f"weekly-{uuid.uuid4().hex[:8]}"
+    return BackupPolicy.objects.create(
+        project=cluster.project, cluster=cluster, location=location, prefix=prefix, object_name=prefix
+    )
 
 
 def _invitation(tenant: Tenant) -> Model:

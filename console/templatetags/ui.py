@@ -68,6 +68,8 @@ STATES: dict[str, Look] = {
     "not_checkable": Look("Not checkable from here", "quiet", "unknown"),
     "paused": Look("Paused", "quiet", "pause"),
     "active": Look("Active", "ok", "passed"),
+    "late": Look("Late", "warn", "clock"),
+    "drifted": Look("Changed in the cluster", "warn", "warning"),
     "invited": Look("Invited", "busy", "waiting"),
     "deactivated": Look("Deactivated", "quiet", "skipped"),
     "building": Look("Building", "busy", "running", turning=True),

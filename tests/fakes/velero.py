@@ -56,6 +56,8 @@ class Velero:
             wanted = change.after.parsed()["spec"]["target"]
             status = {"phase": "Processed", "downloadURL": self.links(wanted["kind"], wanted["name"])}
             self.cluster.patch(kind, change.after.name, {"status": status}, namespace=VELERO)
+        if kind == "schedules" and change.type == "ADDED" and self.verdict:
+            self.cluster.patch(kind, change.after.name, {"status": {"phase": "Enabled"}}, namespace=VELERO)
         if kind in ("backups", "restores") and change.type == "ADDED":
             for phase in self.phases:
                 self.cluster.patch(kind, change.after.name, {"status": {"phase": phase}}, namespace=VELERO)

@@ -279,11 +279,11 @@ def test_bad_basics_are_said_at_their_field(
         assert "kept" in answer.content.decode()
 
 
-def test_schedule_backups_offers_backup_now_and_no_dead_control(alices: Client, known: Cluster) -> None:
+def test_schedule_backups_offers_backup_now_and_a_first_policy(alices: Client, known: Cluster) -> None:
     page = alices.get(url("cluster_schedule", known)).content.decode()
     assert url("backup_create", known) in page
-    assert "not part of this version yet" in page
-    assert "disabled" not in page
+    assert url("policy_create", known) in page
+    assert "No backup policy yet" in page
 
 
 def test_check_again_wakes_a_worker_once(alices: Client, known: Cluster, sent: SENT) -> None:

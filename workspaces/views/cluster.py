@@ -1,4 +1,4 @@
-"""A cluster's settings: General, Schedule Backups, Deregister. Connection is in backups/views/connection.py."""
+"""A cluster's settings: General, Deregister. Schedule Backups and Connection are in backups/views."""
 
 from __future__ import annotations
 
@@ -45,13 +45,6 @@ def cluster_settings(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> H
             add_error(form, error)
             here.refresh_from_db()
     return _settings_page(request, "cluster_settings", here, form)
-
-
-@require_GET
-def cluster_schedule(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> HttpResponse:
-    """Schedule Backups: *Backup now*."""
-    here = _cluster(request, cluster, Verb.CLUSTER_GET)
-    return render(request, "workspaces/cluster_schedule.html", _context(here))
 
 
 @require_http_methods(["GET", "POST"])
