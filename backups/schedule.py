@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from console.lib.errors import BadInput
 
+EVERY_TWO_WEEKS = "@every 336h"
 PERIOD = timedelta(hours=336)
 LATE = timedelta(hours=2)  # a run is this much younger than the one before the next, whatever the clocks did
 SEARCHED_YEARS = 9  # from one 29 February to the next, 2100 left out
@@ -85,7 +86,7 @@ def check(plan: Plan) -> None:
 def expression(plan: Plan) -> str:
     """For `spec.schedule` of a Velero Schedule. The zone is always said: a server's own may be another one."""
     if plan.is_anchored:
-        return "@every 336h"
+        return EVERY_TWO_WEEKS
     return f"CRON_TZ={plan.zone} {_PRESETS.get(plan.timing) or _custom(plan)}"
 
 
@@ -97,9 +98,9 @@ def _custom(plan: Plan) -> str:
 def read_expression(text: str) -> Plan | None:
     """The plan that `text` says, of an expression somebody else wrote; None for what no option can say.
 
-    "@every 336h" comes without its first day.
+    *Every two weeks* comes without its zone and its first day.
     """
-    if text == "@every 336h":
+    if text == EVERY_TWO_WEEKS:
         return Plan(timing=Timing.TWO_WEEKS)
     zone, fields = _split(text)
     if fields is None or zone not in available_timezones():
@@ -254,7 +255,7 @@ def in_words(plan: Plan) -> str:
         case Timing.MONTHLY:
             return "Every month on the 1st at midnight"
         case Timing.TWO_MONTHS:
-            return "Every two months on the 1st at midnight: January, March, May and so on"
+            return "Every two months on the 1st at midnight"
     words = f"{_day_in_words(plan)}, {_time_in_words(plan)}"
     return words[0].upper() + words[1:]
 

@@ -19,7 +19,7 @@ from workspaces.models import Cluster
 OTHER_DAYS = "days"
 PERIODS = [*((value, label) for value, label in KEEP if value != OTHER_DATE), (OTHER_DAYS, "Another number of days")]
 SUNDAY = 6
-EVERY = ""
+EVERY = "*"
 FIELDS = ("month", "day", "hour", "minute")
 
 
@@ -29,18 +29,21 @@ def _choices(every: str, values: range, labels: tuple[str, ...] = ()) -> list[tu
 
 
 def _select(
-    label: str, every: str, values: range, labels: tuple[str, ...] = (), initial: str = ""
-) -> forms.ChoiceField:
+    label: str, every: str, values: range, labels: tuple[str, ...] = (), initial: str = EVERY
+) -> forms.TypedChoiceField:
     choices = _choices(every, values, labels)
-    return forms.TypedChoiceField(
-        label=label, choices=choices, required=False, coerce=int, empty_value=None, initial=initial
-    )
+    return forms.TypedChoiceField(label=label, choices=choices, coerce=_number, initial=initial)
+
+
+def _number(chosen: str) -> int | None:
+    """None for every one."""
+    return None if chosen == EVERY else int(chosen)
 
 
 class PolicyForm(HoldsForm):
     """The same fields for a new policy and for one that is edited, whose prefix stays."""
 
-    prefix = forms.CharField(
+    prefix = forms.CharField(  # type: ignore[assignment]  # a field is no attribute of its form
         label="Backup prefix",
         max_length=lifecycle.LONGEST_NAME,
         help_text="A time is appended for each backup. Lower-case letters, digits, hyphens; at most "

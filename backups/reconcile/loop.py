@@ -52,6 +52,7 @@ from backups.reconcile import (
     observation,
     policy,
     policy_drift,
+    policy_reading,
     readoption,
     volumes,
 )
@@ -329,10 +330,11 @@ def _write_changed(heard: Changed) -> None:
 def _write_looked(heard: Looked) -> None:
     note_answer(heard.cluster, slow=heard.slow, namespaces=heard.namespaces)
     readoption.readopt_locations(heard.cluster, heard.locations)
+    if heard.schedules is not None:
+        policy_reading.readopt(heard.cluster, heard.schedules)
+        policy_drift.observe(heard.cluster, heard.schedules, heard.began - ALLOWANCE)
     for kind, objects in heard.objects.items():
         _write_objects(heard.cluster, kind, objects, heard.began)
-    if heard.schedules is not None:
-        policy_drift.observe(heard.cluster, heard.schedules, heard.began - ALLOWANCE)
     for placed in PlacedLocation.objects.filter(cluster_id=heard.cluster):
         if report := heard.locations.get(placed.object_name):
             locations.note_verdict(placed, report)

@@ -163,7 +163,7 @@ def manifest(policy: BackupPolicy, placed: PlacedLocation, since: datetime | Non
                 labels=labels_of(policy) | {names.LOCATION: str(policy.location_id)},
             ),
             labels=labels_of(policy),
-            annotations={names.CLUSTER_RESOURCES: policy.cluster_resources},
+            annotations=_annotations(policy),
         )
     )
 
@@ -175,6 +175,12 @@ def labels_of(policy: BackupPolicy) -> dict[str, str]:
         names.CLUSTER: str(policy.cluster_id),
         names.PROJECT: str(policy.project_id),
     }
+
+
+def _annotations(policy: BackupPolicy) -> dict[str, str]:
+    """What makes a policy of the Schedule again, should the row be lost. Velero copies them to the backups."""
+    told = {names.CLUSTER_RESOURCES: policy.cluster_resources, names.TIME_ZONE: policy.time_zone}
+    return told | ({names.FIRST_DAY: policy.first_day.isoformat()} if policy.first_day else {})
 
 
 def _keep_anchor(connection: Connection, policy: BackupPolicy, report: ScheduleReport) -> None:

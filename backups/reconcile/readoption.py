@@ -173,7 +173,8 @@ def _policy_of(cluster: Cluster, report: BackupReport) -> BackupPolicy | None:
     labelled = report.labels.get(names.POLICY, "")
     if not labelled:
         return None
-    policy = BackupPolicy.everything.filter(pk=_uuid(labelled), cluster=cluster).first()
+    pk = _uuid(labelled)
+    policy = BackupPolicy.everything.filter(pk=pk, cluster=cluster).first() if pk else None
     if policy is None:
         raise NoRow(f"the policy that made {report.name} has no row")
     return policy

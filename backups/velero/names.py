@@ -28,6 +28,8 @@ POLICY = "drydock.backup/policy"
 LOCATION = "drydock.backup/location"
 REQUESTED_BY = "drydock.backup/requested-by"  # annotations: what the object does not tell by itself
 CLUSTER_RESOURCES = "drydock.backup/cluster-resources"
+TIME_ZONE = "drydock.backup/time-zone"
+FIRST_DAY = "drydock.backup/first-day"
 BACKUP = "drydock.backup/backup"
 
 EXCLUDE_FROM_BACKUP = "velero.io/exclude-from-backup"

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import AuditEvent, AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, visible
 from backups.models import Backup, BackupPolicy, Restore
-from backups.views.policy_shown import TROUBLED, Standing, standings
+from backups.views.policy_shown import TROUBLED, Standing, late_clusters, standings
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
 from workspaces.models import Cluster, ClusterCheck, Project
@@ -45,6 +45,7 @@ WORDS = {
     "policy.retry": "Tried a backup policy again",
     "policy.delete": "Asked for a backup policy's deletion",
     "policy.remove": "Deleted a backup policy",
+    "policy.readopt": "Found the backup policy in the cluster again",
     "policy.forget": "Left a backup policy's Schedule in the cluster",
     "backup.delete": "Asked for a backup's deletion",
     "backup.log": "Read a backup's log",
@@ -96,6 +97,10 @@ def _listing(request: AuthenticatedHttpRequest, clusters: QuerySet[Any]) -> Clus
     clusters = clusters.annotate(last_backup_id=Subquery(newest.order_by("-created_at").values("pk")[:1]))
     page = Paginator(clusters.order_by("name"), PAGE).get_page(request.GET.get("page"))
     busy = _attach_last_backups(page)
+    policies = BackupPolicy.objects.filter(cluster__in=[cluster.pk for cluster in page])
+    late = late_clusters(visible(request.user, policies, Verb.POLICY_GET))
+    for cluster in page:
+        cluster.policy_is_late = cluster.pk in late
     return ClusterListing(page, search, state if state in STATES else "", busy)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -81,6 +82,13 @@ def _standing(policy: BackupPolicy, change: PolicyChange | None, good: Backup | 
     return Standing(policy, change, good, policy.missed_run(good.created_at if good else None))
 
 
+def late_clusters(policies: QuerySet[BackupPolicy]) -> set[uuid.UUID]:
+    """The clusters of `policies` in which one of them has no good backup for a run. One query."""
+    good = Backup.objects.filter(policy=OuterRef("pk"), state__in=RESTORABLE).order_by("-created_at")
+    rows = policies.annotate(good_at=Subquery(good.values("created_at")[:1]))
+    return {row.cluster_id for row in rows if row.missed_run(row.good_at)}
+
+
 @dataclass(frozen=True)
 class Run:
     """`local`: as clocks in the policy's zone show it."""
@@ -101,4 +109,5 @@ def coming(policy: BackupPolicy) -> list[Run]:
 
 
 def _written(local: datetime) -> str:
-    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M %Z}"
+    zone = local.tzname() or ""
+    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} {zone if zone.isalpha() else f'UTC{zone}'}"

@@ -29,7 +29,7 @@ def url(name: str, row: Any) -> str:
 def typed(store: BackupLocation, **fields: Any) -> dict[str, Any]:
     values = {
         "prefix": "nightly", "location": store.pk, "timing": "weekly", "time_zone": "Europe/Berlin", "keep": "30",
-        "first_day": "2026-11-29", "month": "", "day": "", "hour": "0", "minute": "0",
+        "first_day": "2026-11-29", "month": "*", "day": "*", "hour": "0", "minute": "0",
         "include_disks": "on", "cluster_resources": "auto", "submission": str(uuid.uuid4()),
     }  # fmt: skip
     return values | fields
@@ -107,7 +107,7 @@ def test_an_edit_begins_with_what_is_and_brings_the_change(
     policy = put(east, store, timing="custom", month=3, hour=4, minute=5, keep_for=timedelta(days=45))
     form = alices.get(url("policy_edit", policy)).context["form"]
     values = {name: form[name].value() for name in form.fields}
-    assert (values["month"], values["day"], values["hour"], values["keep"], values["days"]) == (3, "", 4, "days", 45)
+    assert (values["month"], values["day"], values["hour"], values["keep"], values["days"]) == (3, "*", 4, "days", 45)
     fields = typed(store, timing="monthly", hour="4", minute="5", month="3")
     assert alices.post(url("policy_edit", policy), fields)["Location"] == url("policy_detail", policy)
     policy.refresh_from_db()

@@ -78,7 +78,7 @@ def ran(site: Site, at: str = "20261129000012") -> Json:
     """A Backup as Velero's schedule controller makes it: the template, and the Schedule's annotations."""
     schedule = there(site)
     meta, template = schedule["metadata"], schedule["spec"]["template"]
-    made = {
+    made: Json = {
         "apiVersion": names.API_VERSION,
         "kind": "Backup",
         "metadata": {
@@ -290,6 +290,30 @@ def test_a_location_that_a_policy_uses_is_not_deleted(alice: User, east: Site, s
     made(alice, east, store)
     with pytest.raises(BadInput, match="nightly of harbor-east"):
         delete_location(by=alice, location=store, typed_name=store.name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timing": Timing.CUSTOM, "day": 15, "hour": 2, "minute": 30, "namespaces": ["shop"], "include_disks": False},
+        {"timing": Timing.TWO_WEEKS, "first_day": date(2026, 11, 29), "cluster_resources": ClusterResources.NEVER},
+        {"paused": True},
+    ],
+)
+def test_with_an_old_copy_of_the_database_policies_are_found_again(
+    alice: User, east: Site, store: BackupLocation, fields: Json
+) -> None:
+    policy = made(alice, east, store, **fields)
+    raw = ran(east)
+    BackupPolicy.everything.all().delete()
+    looked(east)
+    again_here = again(policy)
+    kept = ("prefix", "timing", "time_zone", "first_day", "month", "day", "hour", "minute", "keep_for", "namespaces")
+    for name in (*kept, "include_disks", "cluster_resources", "paused", "location_id", "object_name"):
+        assert getattr(again_here, name) == getattr(policy, name), name
+    assert again_here.drift == []
+    assert Backup.objects.get(object_name=raw["metadata"]["name"]).policy_id == policy.pk
+    assert not PolicyChange.objects.filter(state=PolicyChangeState.REQUESTED).exists()
 
 
 def test_a_run_that_is_over_gives_way_to_the_next(alice: User, east: Site, store: BackupLocation) -> None:
