@@ -64,9 +64,9 @@ def delete_location(*, by: User, location: BackupLocation, typed_name: str) -> B
     if using := uses(row):
         raise BadInput(f"{row} holds backups: {_listed(using)}.", remedy="Delete them, or let them expire, first.")
     if policies := policies_with(row):
-        using = _listed([f"{policy} of {policy.cluster}" for policy in policies])
+        named = _listed([f"{policy} of {policy.cluster}" for policy in policies])
         raise BadInput(
-            f"Backup policies use {row}: {using}.", remedy="Delete them, or give them another location, first."
+            f"Backup policies use {row}: {named}.", remedy="Delete them, or give them another location, first."
         )
     if typed_name != row.name:
         raise BadInput(f"Type {row.name} to delete it.", field="typed_name")

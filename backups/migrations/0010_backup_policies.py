@@ -12,7 +12,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("backups", "0008_found_backups"),
+        ("backups", "0009_asked_of_a_cluster"),
         ("workspaces", "0006_workspace_names"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
