@@ -148,7 +148,7 @@ def test_detail_is_a_handful_of_queries(
     for number in range(20):
         place(store, make_cluster(project, f"cluster-{number}"))
     alices.get(reverse("location_detail", args=[store.pk]))
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         alices.get(reverse("location_detail", args=[store.pk]))
 
 
