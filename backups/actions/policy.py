@@ -139,23 +139,23 @@ def forget_policy(*, by: User, policy: BackupPolicy) -> None:
     audit.record(by=by, verb="policy.forget", target=row, cluster=row.cluster.name)
 
 
-def locked(by: User, policy: BackupPolicy, verb: Verb, *, deleting: bool = False) -> BackupPolicy:
+def locked(person: User, policy: BackupPolicy, verb: Verb, *, deleting: bool = False) -> BackupPolicy:
     """The row, for this transaction alone. Raises NotVisible once it is deleted, BadInput while it is being deleted."""
     rows = BackupPolicy.objects.select_for_update(of=("self",)).select_related("cluster__project", "location")
     row = rows.filter(pk=policy.pk).first()
     if row is None:
         raise NotVisible("There is nothing here.")
-    require(by, row, verb)
+    require(person, row, verb)
     if row.deleting_at and not deleting:
         raise BadInput(f"{row} is being deleted.")
     return row
 
 
-def save_version(row: BackupPolicy, by: User, *changed: str) -> None:
+def save_version(row: BackupPolicy, person: User, *changed: str) -> None:
     """Write the next version, and have it brought to the cluster."""
     row.version += 1
     row.next_run_at = row.next_from_now() if _is_sound(row) else None
     if {*WHEN, "paused"}.intersection(changed):
         row.counts_from = timezone.now()
     save_changed(row, *changed, "version", "next_run_at", "counts_from")
-    policies.ask(row, PolicyChangeKind.PUT, by)
+    policies.ask(row, PolicyChangeKind.PUT, person)

@@ -58,6 +58,12 @@ def _scan(by: User, rows: Rows) -> object:
     return request_scan(by=by, location=rows["location"])
 
 
+def _policy(by: User, rows: Rows) -> object:
+    from backups.actions.policy import pause_policy
+
+    return pause_policy(by=by, policy=rows["policy"], paused=True)
+
+
 def _cluster(by: User, rows: Rows) -> object:
     from workspaces.actions.cluster import request_recheck
 
@@ -82,6 +88,7 @@ JOBS: dict[str, Asking] = {
     "check_location": Asking("TP", _location),
     "change_location": Asking("TP", _place),
     "scan_location": Asking("TP", _scan),
+    "change_policy": Asking("TP", _policy),
     "check_cluster": Asking("TP", _cluster),
     "read": Asking(ALL, _log),
     "preview_volumes": Asking("TP", _preview),

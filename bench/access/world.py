@@ -44,6 +44,7 @@ class World:
     def loaded(self, place: str) -> dict[str, Model]:
         """The rows themselves, read anew."""
         models: dict[str, type[Model]] = {"cluster": Cluster, "location": BackupLocation, "backup": Backup}
+        models["policy"] = BackupPolicy
         return {kind: model._default_manager.get(pk=self.rows[place][kind]) for kind, model in models.items()}
 
 

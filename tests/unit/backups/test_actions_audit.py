@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from types import ModuleType
@@ -17,10 +18,20 @@ from accounts.models import AuditEvent, User
 from backups.actions import backup as backup_actions
 from backups.actions import location as location_actions
 from backups.actions import location_delete as delete_actions
+from backups.actions import policy as policy_actions
+from backups.actions import policy_drift as drift_actions
 from backups.actions import reading as reading_actions
 from backups.actions import restore as restore_actions
 from backups.lifecycle import State
-from backups.models import Backup, CheckState, LocationChange, LocationCheck, PlacedLocation
+from backups.models import (
+    Backup,
+    BackupPolicy,
+    CheckState,
+    LocationChange,
+    LocationCheck,
+    PlacedLocation,
+    PolicyChange,
+)
 from console.lib.errors import NotVisible
 from tests.conftest import make_cluster, make_location
 from tests.unit.console.kube import kubeconfigs
@@ -34,7 +45,7 @@ SECRETS = ("planted", kubeconfigs.TOKEN)
 KEYS = {"access_key": "AKIAPLANTED", "secret_key": "planted-storage-secret"}
 MODULES = (
     *(backup_actions, restore_actions, location_actions, delete_actions, reading_actions, cluster_actions),
-    *(project_actions, workspace_actions),
+    *(project_actions, workspace_actions, policy_actions, drift_actions),
 )
 Prepared = Callable[[], object]
 
@@ -66,6 +77,17 @@ class Scene:
         LocationChange.objects.create(
             location=self.leaving, cluster=self.cluster, kind="remove", state="failed", message="No."
         )
+        self.policy, self.drifted, self.stuck = (
+            BackupPolicy.objects.create(
+                project=project, cluster=self.cluster, location=self.location, prefix=prefix, object_name=prefix, **more
+            )
+            for prefix, more in (
+                ("weekly", {}),
+                ("drifted", {"drift": [{"what": "Schedule"}]}),
+                ("stuck", {"deleting_at": timezone.now()}),
+            )
+        )
+        PolicyChange.objects.create(policy=self.stuck, kind="remove", message="It is away.")
         new_keys = {"credentials": KEYS | {"secret_key": "planted-new"}, "of_version": 1}
         self.edit = LocationCheck.objects.create(
             project=project, edits=self.location, draft=new_keys, state=CheckState.COMPLETED
@@ -87,7 +109,7 @@ def calls(scene: Scene) -> dict[str, Prepared]:
     by, project, cluster = scene.by, scene.project, scene.cluster
     new, same = scene.reached("uid-2"), scene.reached("uid-1")
     day, text = timedelta(days=1), kubeconfigs.text()
-    return {
+    return policy_calls(scene) | {
         "backup.request_backup": lambda: backup_actions.request_backup(
             by=by, cluster=cluster, location=scene.location, name="n", keep_for=day
         ),
@@ -136,6 +158,24 @@ def calls(scene: Scene) -> dict[str, Prepared]:
         "workspace.delete_workspace": lambda: workspace_actions.delete_workspace(
             by=by, workspace=scene.workspace, typed_name="shop"
         ),
+    }
+
+
+def policy_calls(scene: Scene) -> dict[str, Prepared]:
+    """One good call of every action on a backup policy."""
+    by, policy, submission = scene.by, scene.policy, uuid.uuid4()
+    return {
+        "policy.create_policy": lambda: policy_actions.create_policy(
+            by=by, cluster=scene.cluster, prefix="p", location=scene.location, submission=submission
+        ),
+        "policy.update_policy": lambda: policy_actions.update_policy(by=by, policy=policy, include_disks=False),
+        "policy.pause_policy": lambda: policy_actions.pause_policy(by=by, policy=policy, paused=True),
+        "policy.run_policy": lambda: policy_actions.run_policy(by=by, policy=policy, submission=submission),
+        "policy.delete_policy": lambda: policy_actions.delete_policy(by=by, policy=policy, typed_name="weekly"),
+        "policy.retry_policy": lambda: policy_actions.retry_policy(by=by, policy=policy),
+        "policy.forget_policy": lambda: policy_actions.forget_policy(by=by, policy=scene.stuck),
+        "policy_drift.mend_policy": lambda: drift_actions.mend_policy(by=by, policy=scene.drifted),
+        "policy_drift.adopt_drift": lambda: drift_actions.adopt_drift(by=by, policy=scene.drifted),
     }
 
 
