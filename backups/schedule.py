@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cache
 from itertools import count, islice
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -68,9 +69,15 @@ class Plan:
 _PRESETS = {Timing.WEEKLY: "0 0 * * 0", Timing.MONTHLY: "0 0 1 * *", Timing.TWO_MONTHS: "0 0 1 */2 *"}
 
 
+@cache
+def _known_zones() -> frozenset[str]:
+    """Looked up once: it is many files."""
+    return frozenset(available_timezones())
+
+
 def check(plan: Plan) -> None:
     """Raises BadInput with the field at fault for what never runs, or cannot be told."""
-    if plan.zone not in available_timezones():
+    if plan.zone not in _known_zones():
         raise BadInput("This time zone is not known.", field="time_zone", remedy="Choose one from the list.")
     if plan.is_anchored and plan.first_day is None:
         raise BadInput("Choose the day of the first run.", field="first_day")
@@ -103,7 +110,7 @@ def read_expression(text: str) -> Plan | None:
     if text == EVERY_TWO_WEEKS:
         return Plan(timing=Timing.TWO_WEEKS)
     zone, fields = _split(text)
-    if fields is None or zone not in available_timezones():
+    if fields is None or zone not in _known_zones():
         return None
     for timing, preset in _PRESETS.items():
         if fields == preset.split():
@@ -287,5 +294,5 @@ def ordinal(number: int) -> str:
 
 def zones() -> list[str]:
     """What is offered: UTC, and the places of the IANA database."""
-    places = (name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
+    places = (name for name in _known_zones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return ["UTC", *sorted(places)]

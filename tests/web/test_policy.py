@@ -101,6 +101,18 @@ def test_the_next_runs_follow_what_is_filled_in(alices: Client, east: Cluster, s
     assert not BackupPolicy.objects.exists()
 
 
+def test_what_becomes_of_each_volume_is_looked_up_before_it_is_saved(
+    alices: Client, east: Cluster, store: BackupLocation, sent: SENT
+) -> None:
+    asked = typed(store, prefix="", do="volumes", known=["shop"])
+    assert "volume-previews" in alices.post(url("policy_create", east), asked, headers={"Live": "1"}).content.decode()
+    page = alices.post(url("policy_create", east), asked).content.decode()
+    assert "volume-previews" in page
+    assert "Next five runs" in page
+    assert [job for job, *_ in sent] == ["backups.jobs.preview_volumes"]  # the same is asked once
+    assert not BackupPolicy.objects.exists()
+
+
 def test_an_edit_begins_with_what_is_and_brings_the_change(
     alices: Client, east: Cluster, store: BackupLocation, sent: SENT
 ) -> None:
