@@ -1,4 +1,4 @@
-"""Locations, backups and restores, in Django admin."""
+"""Locations, policies, backups and restores, in Django admin."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from accounts.admin import RowAdmin, register_rest
 from backups.models import (
     Backup,
     BackupLocation,
+    BackupPolicy,
     FoundPlace,
     LocationChange,
     LocationCheck,
     LocationScan,
     PlacedLocation,
+    PolicyChange,
     Reading,
     Restore,
     VolumePreview,
@@ -60,6 +62,20 @@ class LocationScanAdmin(RowAdmin):
 class FoundPlaceAdmin(RowAdmin):
     list_display = ("prefix", "location", "known", "seen_at")
     search_fields = ("prefix", "location__name", "known__name")
+
+
+@admin.register(BackupPolicy)
+class BackupPolicyAdmin(RowAdmin):
+    list_display = ("prefix", "cluster", "location", "timing", "paused", "next_run_at", "phase", "deleted_at")
+    list_filter = ("timing", "paused", "project__tenant")
+    search_fields = ("prefix", "id", "object_name", "cluster__name", "location__name")
+
+
+@admin.register(PolicyChange)
+class PolicyChangeAdmin(RowAdmin):
+    list_display = ("policy", "kind", *WISH)
+    list_filter = ("state", "kind", "created_at")
+    search_fields = ("id", "policy__prefix", "policy__cluster__name", "requested_by_name")
 
 
 @admin.register(Backup)

@@ -27,11 +27,13 @@ from accounts.roles import ProjectAdmin, TenantAdmin, WorkspaceAdmin
 from backups.models import (
     Backup,
     BackupLocation,
+    BackupPolicy,
     FoundPlace,
     LocationChange,
     LocationCheck,
     LocationScan,
     PlacedLocation,
+    PolicyChange,
     Reading,
     Restore,
     VolumePreview,
@@ -94,6 +96,8 @@ def everything(project: Project, alice: User, east: Cluster, store: BackupLocati
     LocationChange.objects.create(location=store, cluster=east, kind="roll_out")
     LocationScan.objects.create(location=store)
     FoundPlace.objects.create(location=store, prefix="old", source=east, seen_at=timezone.now())
+    policy = BackupPolicy.objects.create(project=project, cluster=east, location=store, prefix="p", object_name="p-1")
+    PolicyChange.objects.create(policy=policy, kind="put")
     Presence.objects.announce("one", 15)
     invite_user(by=alice, tenant=project.tenant, email="new@harbor.example")
     chain.seal("one")
