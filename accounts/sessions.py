@@ -63,8 +63,8 @@ class SessionStore(DatabaseStore):
         return stored_key(self.session_key) if self.session_key else ""
 
     def _get_session_from_db(self) -> Session | None:
-        found = Session.objects.with_limits().filter(pk=self.is_of, expire_date__gt=timezone.now()).first()
-        if found is None or found.has_ended(timezone.now()):
+        found, now = Session.objects.of_key(self.is_of), timezone.now()
+        if found is None or found.expire_date <= now or found.has_ended(now):
             self._session_key = None
             return None
         self.row = found

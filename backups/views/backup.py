@@ -19,7 +19,7 @@ from backups.actions.export import as_command, as_yaml
 from backups.forms.backup import BackupForm
 from backups.lifecycle import RESTORABLE, State
 from backups.models import Backup
-from backups.views.lists import listing
+from backups.views.lists import light, listing
 from backups.views.results import grouped
 from backups.views.volumes import LOOK, look
 from console.lib.errors import BadInput
@@ -34,7 +34,7 @@ AT_ONCE = timedelta(seconds=3)  # whoever has just clicked looks on
 def backup_list(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> HttpResponse:
     """The backups of one cluster, newest first."""
     here = _cluster(request, cluster, Verb.CLUSTER_GET)
-    mine = visible(request.user, Backup.objects.filter(cluster=here).select_related("location"), Verb.BACKUP_GET)
+    mine = visible(request.user, light(Backup.objects.filter(cluster=here), "location"), Verb.BACKUP_GET)
     found = listing(request, mine, "name", "location__name", "requested_by_name")
     context = {"cluster": here, "project": here.project, "section": "clusters", "list": found, "restorable": RESTORABLE}
     return page_response(request, "backups/backup_list.html", "rows", context, busy=found.busy)

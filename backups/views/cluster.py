@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET
 from accounts.models import AuditEvent, AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, visible
 from backups.models import Backup, BackupPolicy, Restore
+from backups.views.lists import light
 from backups.views.policy_shown import TROUBLED, Standing, late_clusters, standings
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
@@ -130,8 +131,8 @@ def cluster_or_404(user: User, pk: uuid.UUID) -> Cluster:
 
 
 def _overview(user: User, cluster: Cluster) -> dict[str, Any]:
-    backups = visible(user, Backup.objects.filter(cluster=cluster).select_related("location"), Verb.BACKUP_GET)
-    restores = visible(user, cluster.restores.select_related("backup__cluster"), Verb.RESTORE_GET)
+    backups = visible(user, light(Backup.objects.filter(cluster=cluster), "location"), Verb.BACKUP_GET)
+    restores = visible(user, light(cluster.restores.all(), "backup__cluster"), Verb.RESTORE_GET)
     return {
         "backups": list(backups[:SHOWN]),
         "restores": list(restores[:SHOWN]),

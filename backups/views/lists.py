@@ -42,6 +42,21 @@ class Listing:
         return [(key, label) for key, (label, _) in self.offered.items()]
 
 
+_OF_A_WISH = ("resource", "results")
+_HEAVY = {
+    "backup": _OF_A_WISH,
+    "cluster": ("kubeconfig", "facts"),
+    "location": ("credentials", "ca_certificate"),
+}
+
+
+def light(rows: QuerySet[Any], *related: str) -> QuerySet[Any]:
+    """Backups or Restores with those `related` rows, without what takes kilobytes of each and no list shows."""
+    paths = {"__".join(path.split("__")[:length]) for path in related for length in (1, 2)}
+    heavy = [f"{path}__{name}" for path in paths for name in _HEAVY.get(path.rpartition("__")[2], ())]
+    return rows.select_related(*related).defer(*_OF_A_WISH, *heavy)
+
+
 def listing(request: HttpRequest, rows: QuerySet[Any], *searched: str, groups: Groups = GROUPS) -> Listing:
     """`rows` as the query string asks for them; `searched` are lookups for the text typed into the search field."""
     search, group = request.GET.get("q", "").strip(), request.GET.get("state", "")

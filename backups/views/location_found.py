@@ -16,7 +16,7 @@ from accounts.permissions import Verb, visible
 from backups.actions.location_scan import request_scan
 from backups.lifecycle import RESTORABLE
 from backups.models import Backup, BackupLocation, LocationScan
-from backups.views.lists import Groups, listing
+from backups.views.lists import Groups, light, listing
 from backups.views.location import context_of, location_of, may_in
 from console.lib.errors import BadInput
 from console.lib.live import page_response
@@ -32,7 +32,7 @@ GROUPS: Groups = {
 def location_found(request: AuthenticatedHttpRequest, location: uuid.UUID) -> HttpResponse:
     """What scans found, by place; the newest first in each."""
     here = location_of(request, location, Verb.LOCATION_GET)
-    there = Backup.objects.filter(location=here, found_in__isnull=False).select_related("found_in__known", "cluster")
+    there = light(Backup.objects.filter(location=here, found_in__isnull=False), "found_in__known", "cluster")
     mine = visible(request.user, there, Verb.BACKUP_GET).order_by("found_in__prefix", "-created_at", "pk")
     found = listing(request, mine, "name", "found_in__prefix", "cluster__name", groups=GROUPS)
     scan = here.scans.first()

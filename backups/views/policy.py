@@ -16,7 +16,7 @@ from backups.actions.policy import delete_policy, forget_policy, pause_policy, r
 from backups.actions.policy_drift import adopt_drift, mend_policy
 from backups.forms.policy import PolicyDeleteForm
 from backups.models import Backup, BackupPolicy
-from backups.views.lists import PAGE
+from backups.views.lists import PAGE, light
 from backups.views.policy_shown import coming, standings
 from console.lib.errors import BadInput
 from console.lib.forms import add_error
@@ -39,7 +39,7 @@ def policy_detail(request: AuthenticatedHttpRequest, policy: uuid.UUID) -> HttpR
     """One policy: its next runs, what Velero and the cluster say of it, its latest backups."""
     here = policy_of(request, policy, Verb.POLICY_GET)
     (shown,) = standings(BackupPolicy.objects.filter(pk=here.pk).select_related("location", "cluster"))
-    made = visible(request.user, Backup.objects.filter(policy=here).select_related("location"), Verb.BACKUP_GET)
+    made = visible(request.user, light(Backup.objects.filter(policy=here), "location"), Verb.BACKUP_GET)
     backups = list(made[:PAGE])
     context = context_of(here.cluster) | {"policy": here, "shown": shown, "runs": coming(here), "backups": backups}
     busy = shown.is_busy or any(backup.is_open for backup in backups)

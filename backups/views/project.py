@@ -17,6 +17,7 @@ from accounts.models import AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, held_in, visible
 from backups.lifecycle import OPEN, State
 from backups.models import LocationState
+from backups.views.lists import light
 from console.lib import provisioning
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
@@ -80,9 +81,9 @@ def project_overview(request: AuthenticatedHttpRequest, project: uuid.UUID) -> H
 def _overview(user: User, project: Project, beginning: bool) -> dict[str, Any]:
     """`beginning`: whether this person may take the first steps."""
     clusters = as_shown(visible(user, project.clusters.filter(deregistered_at=None), Verb.CLUSTER_GET))
-    ours = project.backups.filter(found_in=None).select_related("cluster", "location")
+    ours = light(project.backups.filter(found_in=None), "cluster", "location")
     backups = visible(user, ours, Verb.BACKUP_GET)
-    restores = visible(user, project.restores.select_related("cluster", "backup__cluster"), Verb.RESTORE_GET)
+    restores = visible(user, light(project.restores.all(), "cluster", "backup__cluster"), Verb.RESTORE_GET)
     locations = visible(user, project.locations.all(), Verb.LOCATION_GET)
     counted = dict(clusters.order_by().values_list("shown_state").annotate(count=Count("pk")))
     latest = list(backups[:SHOWN])

@@ -12,7 +12,7 @@ from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404, visible
 from backups.actions.export import as_command, as_yaml
 from backups.models import Restore
-from backups.views.lists import listing
+from backups.views.lists import light, listing
 from backups.views.results import grouped
 from console.lib.live import page_response
 from workspaces.models import Cluster
@@ -23,7 +23,7 @@ def restore_list(request: AuthenticatedHttpRequest, cluster: uuid.UUID) -> HttpR
     """What was restored into this cluster, newest first."""
     clusters = Cluster.objects.registered().select_related("project")
     here = get_or_404(request.user, clusters, Verb.CLUSTER_GET, cluster)
-    into = Restore.objects.filter(cluster=here).select_related("backup__cluster", "cluster")
+    into = light(Restore.objects.filter(cluster=here), "backup__cluster", "cluster")
     mine = visible(request.user, into, Verb.RESTORE_GET)
     found = listing(request, mine, "backup__name", "backup__cluster__name", "requested_by_name")
     context = {"cluster": here, "project": here.project, "section": "clusters", "list": found}

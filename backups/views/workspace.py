@@ -18,7 +18,7 @@ from accounts.models import AuthenticatedHttpRequest, User
 from accounts.permissions import Verb, get_or_404, visible
 from backups.lifecycle import RESTORABLE
 from backups.models import Backup, Restore
-from backups.views.lists import PAGE, listing
+from backups.views.lists import PAGE, light, listing
 from backups.views.project import Counted
 from console.lib.live import page_response
 from workspaces.models import Cluster, Project, Workspace, WorkspaceTeamRole, WorkspaceUserRole
@@ -122,7 +122,7 @@ def workspace_other_backups(request: AuthenticatedHttpRequest, workspace: uuid.U
     """Those of its clusters that are not its own: name, state, date."""
     here = workspace_or_404(request, workspace, Verb.WORKSPACE_GET)
     others = Backup.objects.filter(cluster__in=here.clusters.all()).exclude(workspace=here)
-    mine = visible(request.user, others.select_related("cluster"), Verb.BACKUP_LIST)
+    mine = visible(request.user, light(others, "cluster"), Verb.BACKUP_LIST)
     found = listing(request, mine, "name", "cluster__name")
     context = context_of(here) | {"list": found}
     return page_response(request, "backups/workspace_others.html", "rows", context, busy=found.busy)
@@ -132,7 +132,7 @@ def workspace_other_backups(request: AuthenticatedHttpRequest, workspace: uuid.U
 def workspace_restores(request: AuthenticatedHttpRequest, workspace: uuid.UUID) -> HttpResponse:
     """Restores of the workspace, newest first."""
     here = workspace_or_404(request, workspace, Verb.WORKSPACE_GET)
-    rows = Restore.objects.filter(workspace=here).select_related("backup__cluster", "cluster")
+    rows = light(Restore.objects.filter(workspace=here), "backup__cluster", "cluster")
     mine = visible(request.user, rows, Verb.RESTORE_GET)
     found = listing(request, mine, "backup__name", "cluster__name", "requested_by_name")
     context = context_of(here) | {"list": found}
@@ -140,5 +140,5 @@ def workspace_restores(request: AuthenticatedHttpRequest, workspace: uuid.UUID) 
 
 
 def _backups(user: User, workspace: Workspace) -> QuerySet[Backup]:
-    rows = Backup.objects.filter(workspace=workspace).select_related("cluster", "location")
+    rows = light(Backup.objects.filter(workspace=workspace), "cluster", "location")
     return visible(user, rows, Verb.BACKUP_GET).order_by("-created_at")
