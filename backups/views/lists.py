@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.paginator import Page, Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 
 from backups import lifecycle
@@ -42,6 +42,7 @@ class Listing:
         return [(key, label) for key, (label, _) in self.offered.items()]
 
 
+M = TypeVar("M", bound=Model)
 _OF_A_WISH = ("resource", "results")
 _HEAVY = {
     "backup": _OF_A_WISH,
@@ -50,7 +51,7 @@ _HEAVY = {
 }
 
 
-def light(rows: QuerySet[Any], *related: str) -> QuerySet[Any]:
+def light(rows: QuerySet[M], *related: str) -> QuerySet[M]:
     """Backups or Restores with those `related` rows, without what takes kilobytes of each and no list shows."""
     paths = {"__".join(path.split("__")[:length]) for path in related for length in (1, 2)}
     heavy = [f"{path}__{name}" for path in paths for name in _HEAVY.get(path.rpartition("__")[2], ())]
