@@ -15,7 +15,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
 from accounts.models import Tenant, User
-from accounts.permissions import Held, Verb, held_in, visible
+from accounts.permissions import Held, Verb, held_in
+from workspaces.known import known_projects
 from workspaces.models import Project
 
 
@@ -101,12 +102,6 @@ def address_of(url_name: str, *args: object) -> str:
     return ""
 
 
-def projects_of(person: User) -> list[Project]:
-    """The projects this person knows of, with their tenants, in the order of the switcher."""
-    found = visible(person, Project.objects.select_related("tenant"), Verb.PROJECT_LIST)
-    return list(found.order_by("tenant__name", "name"))
-
-
 def frame_for(request: HttpRequest | None, project: object = None, section: str = "") -> Frame:
     """The frame of the page that answers `request`. Two queries for a person, none for a stranger.
 
@@ -115,7 +110,7 @@ def frame_for(request: HttpRequest | None, project: object = None, section: str 
     person = getattr(request, "user", None)
     if request is None or not isinstance(person, User):
         return Frame()
-    projects, held = projects_of(person), held_in(request)
+    projects, held = known_projects(request, person), held_in(request)
     here = _project_here(request, project, projects)
     administered = _administered(held, projects)
     tenant = _tenant_here(request, here, administered)
@@ -213,7 +208,7 @@ def _section_of(path: str, there: list[tuple[Entry, str]]) -> str:
 
 def first_project(request: HttpRequest, person: User) -> Project | None:
     """Where a person begins: in the project last visited, else in the first one, or nowhere."""
-    return _project_here(request, None, projects_of(person))
+    return _project_here(request, None, known_projects(request, person))
 
 
 def first_page(request: HttpRequest, project: Project | None) -> str:

@@ -20,7 +20,8 @@ from backups.views.lists import light
 from backups.views.policy_shown import TROUBLED, Standing, late_clusters, standings
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
-from workspaces.models import Cluster, ClusterCheck, Project
+from workspaces.known import project_or_404
+from workspaces.models import Cluster, ClusterCheck
 from workspaces.views.shown import STATES, as_shown
 
 PAGE = 25
@@ -82,7 +83,7 @@ class ClusterListing:
 @require_GET
 def cluster_list(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
     """The project's clusters, with the last backup of each."""
-    here = get_or_404(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET, project)
+    here = project_or_404(request, project, Verb.PROJECT_GET)
     clusters = visible(request.user, Cluster.objects.registered().filter(project=here), Verb.CLUSTER_GET)
     context = {"project": here, "section": "clusters", "list": (found := _listing(request, as_shown(clusters)))}
     return page_response(request, "workspaces/cluster_list.html", "rows", context, busy=found.busy)

@@ -30,6 +30,7 @@ from backups.views.lists import PAGE
 from console.lib.certificates import CertificateFacts, read_bundle
 from console.lib.errors import BadInput
 from console.lib.live import page_response
+from workspaces.known import project_or_404
 from workspaces.models import Cluster, Project
 
 PLACES = Prefetch("placed", PlacedLocation.objects.select_related("cluster", "source").order_by("cluster__name"))
@@ -178,7 +179,7 @@ def may_in(request: AuthenticatedHttpRequest, project: Project, verb: Verb) -> b
 
 
 def project_of(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) -> Project:
-    return get_or_404(request.user, Project.objects.select_related("tenant"), verb, pk)
+    return project_or_404(request, pk, verb)
 
 
 def location_of(request: AuthenticatedHttpRequest, pk: uuid.UUID, verb: Verb) -> BackupLocation:

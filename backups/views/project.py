@@ -14,13 +14,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest, User
-from accounts.permissions import Verb, get_or_404, held_in, visible
+from accounts.permissions import Verb, held_in, visible
 from backups.lifecycle import OPEN, State
 from backups.models import LocationState
 from backups.views.lists import light
 from console.lib import provisioning
 from console.lib.live import page_response
 from console.templatetags.ui import state_label
+from workspaces.known import project_or_404
 from workspaces.models import Project
 from workspaces.models.cluster import ClusterState
 from workspaces.views.shown import STATES, as_shown
@@ -72,7 +73,7 @@ class Figures:
 @require_GET
 def project_overview(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
     """The project at a glance, live."""
-    here = get_or_404(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_GET, project)
+    here = project_or_404(request, project, Verb.PROJECT_GET)
     beginning = {Verb.CLUSTER_CREATE, Verb.LOCATION_CREATE, Verb.BACKUP_CREATE} <= held_in(request).verbs_on(here)
     context = {"project": here, "section": "overview", **_overview(request.user, here, beginning)}
     return page_response(request, "backups/project_overview.html", "overview", context, busy=_is_busy(context))

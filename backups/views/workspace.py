@@ -15,12 +15,13 @@ from django.http import HttpResponse
 from django.views.decorators.http import require_GET
 
 from accounts.models import AuthenticatedHttpRequest, User
-from accounts.permissions import Verb, get_or_404, visible
+from accounts.permissions import Verb, visible
 from backups.lifecycle import RESTORABLE
 from backups.models import Backup, Restore
 from backups.views.lists import PAGE, light, listing
 from backups.views.project import Counted
 from console.lib.live import page_response
+from workspaces.known import project_or_404
 from workspaces.models import Cluster, Project, Workspace, WorkspaceTeamRole, WorkspaceUserRole
 from workspaces.views.shown import STATES, as_shown
 from workspaces.views.workspace import clusters_of, context_of, workspace_or_404
@@ -45,7 +46,7 @@ class Newest:
 @require_GET
 def workspace_list(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
     """The workspaces that one knows of; a role on one of them shows the project's name, too."""
-    here = get_or_404(request.user, Project.objects.select_related("tenant"), Verb.PROJECT_LIST, project)
+    here = project_or_404(request, project, Verb.PROJECT_LIST)
     rows, search = _rows(request.user, here), request.GET.get("q", "").strip()
     if search:
         rows = rows.filter(Q(name__icontains=search) | Q(description__icontains=search))

@@ -21,6 +21,7 @@ from console.lib.forms import add_error
 from console.lib.live import page_response
 from workspaces.actions.workspace import create_workspace, delete_workspace, update_workspace
 from workspaces.forms.workspace import DeleteWorkspaceForm, DetailsForm, WorkspaceForm
+from workspaces.known import project_or_404
 from workspaces.models import Cluster, Project, Workspace
 from workspaces.views.shown import as_shown
 
@@ -47,7 +48,7 @@ def clusters_of(user: User, workspace: Workspace) -> QuerySet[Any]:
 
 @require_http_methods(["GET", "POST"])
 def workspace_create(request: AuthenticatedHttpRequest, project: uuid.UUID) -> HttpResponse:
-    here = get_or_404(request.user, Project.objects.select_related("tenant"), Verb.WORKSPACE_CREATE, project)
+    here = project_or_404(request, project, Verb.WORKSPACE_CREATE)
     form = WorkspaceForm(request.POST or None, project=here, clusters=_choice(request.user, here))
     if request.method == "POST" and form.is_valid():
         try:
