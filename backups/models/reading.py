@@ -1,4 +1,4 @@
-"""What a person has read from a cluster or a bucket: logs, and the volumes a backup would hold."""
+"""What a person has read from a cluster or a bucket: logs, contents, and the volumes a backup would hold."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from workspaces.models import Cluster, Project, Wish
 
 class ReadingKind(models.TextChoices):
     LOG = "log", "Log"
+    CONTENTS = "contents", "Contents"  # the list of a backup's objects
+    OBJECT = "object", "Object"  # one of them
+    ARCHIVE = "archive", "Archive"  # all of them, as the file they lie in
 
 
 class Reading(Wish):
@@ -29,7 +32,10 @@ class Reading(Wish):
     backup = models.ForeignKey(Backup, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     restore = models.ForeignKey(Restore, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     kind = models.CharField(max_length=10, choices=ReadingKind.choices, default=ReadingKind.LOG)
-    lines = models.PositiveIntegerField(default=0)  # so far
+    subject = models.JSONField(default=dict, blank=True)  # which object: {"kind", "namespace", "name"}, then "secret"
+    revealed = models.BooleanField(default=False)  # with the values of a Secret
+    lines = models.PositiveIntegerField(default=0)  # so far; of a list, objects
+    size = models.PositiveBigIntegerField(default=0)  # bytes so far, of an archive
 
     class Meta:
         ordering = ["-created_at"]
@@ -37,7 +43,13 @@ class Reading(Wish):
             models.CheckConstraint(
                 condition=Q(backup__isnull=False, restore__isnull=True) | Q(backup__isnull=True, restore__isnull=False),
                 name="reading_of_a_backup_or_a_restore",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=ReadingKind.LOG) | Q(restore__isnull=True), name="contents_are_those_of_a_backup"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=ReadingKind.OBJECT) | Q(revealed=False), name="only_an_object_is_revealed"
+            ),
         ]
 
     def __str__(self) -> str:

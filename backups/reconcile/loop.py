@@ -56,6 +56,7 @@ from backups.reconcile import (
     readoption,
     volumes,
 )
+from backups.reconcile import reading as readings
 from backups.reconcile.watching import Changed, Heard, Listed, Looked, Lookers, Lost, Place, Raw, Watcher, name_of
 from console.lib import heartbeat, metrics, spool
 from console.lib.errors import ConsoleError
@@ -243,6 +244,8 @@ def _due(model: type[Wish]) -> Iterable[Wish]:
 
 
 def _queue_of(wish: Wish) -> QueueName:
+    if isinstance(wish, Reading):
+        return readings.queue_of(wish)
     return queue_for(wish.cluster) if isinstance(wish, VeleroWish) else WISHES[type(wish)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from backups import storage
 from backups.models import Backup, Restore
-from backups.reconcile.reading import place_of, read_results_document
+from backups.reconcile.bucket import place_of, read_results_document
 from backups.velero.explain import explain
 from console.lib import outbound
 from console.lib.errors import ConsoleError, clip

@@ -5,6 +5,8 @@
     scan         what Veleros wrote here, page by page
     occupation   does somebody's Velero write here already
     reading      objects, gzipped logs and JSON, all bounded
+    contents     what a backup holds, out of its list and its tarball
+    tar          the files in a tarball, bounded
     link         one object, by a link that a cluster's Velero signed
     layout       where Velero puts what
     trouble      what can go wrong, as sentences and as `console.lib.errors`
@@ -15,6 +17,7 @@ Pure: knows neither Django nor our rows; raises only `console.lib.errors`. The S
 
 from __future__ import annotations
 
+from backups.storage.contents import Item, archived_items, find_object, listed_items
 from backups.storage.layout import (
     backup_contents_key,
     backup_folder,
@@ -36,7 +39,10 @@ from backups.storage.reading import (
     anything_below,
     fetch_backup_object,
     fetch_pod_volume_backups,
+    gzip_json,
+    gzip_lines,
     open_gzip_lines,
+    open_object,
     read_gzip_json,
     read_object,
     size_below,
@@ -55,10 +61,12 @@ from backups.storage.target import StorageTarget
 __all__ = [
     "FolderPage",
     "FoundFolder",
+    "Item",
     "Occupation",
     "ProbeStep",
     "StorageTarget",
     "anything_below",
+    "archived_items",
     "backup_contents_key",
     "backup_folder",
     "backup_folders",
@@ -72,10 +80,15 @@ __all__ = [
     "can_be_a_place",
     "fetch_backup_object",
     "fetch_pod_volume_backups",
+    "find_object",
     "folders_below",
+    "gzip_json",
+    "gzip_lines",
     "is_place",
+    "listed_items",
     "occupied",
     "open_gzip_lines",
+    "open_object",
     "pod_volume_backups_key",
     "probe",
     "read_gzip_json",

@@ -35,7 +35,7 @@ def open_linked_lines(
     url: str, target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int
 ) -> Iterator[str]:
     """The lines of a gzipped text behind a link; otherwise as `open_gzip_lines`."""
-    with _opened(url, target, key, policy) as body:
+    with open_linked(url, target, key, policy) as body:
         yield from gzip_lines(body, max_bytes)
 
 
@@ -43,7 +43,7 @@ def read_linked_json(
     url: str, target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int = LARGEST_LIST
 ) -> Any:
     """A gzipped JSON document behind a link; otherwise as `read_gzip_json`."""
-    with _opened(url, target, key, policy) as body:
+    with open_linked(url, target, key, policy) as body:
         return gzip_json(body, max_bytes)
 
 
@@ -87,8 +87,11 @@ def _is_of(parts: SplitResult, target: StorageTarget, key: str) -> bool:
 
 
 @contextmanager
-def _opened(url: str, target: StorageTarget, key: str, policy: AddressPolicy) -> Iterator[S3Body]:
-    """The answer's body. Its address is in no message: whoever has it can read the object."""
+def open_linked(url: str, target: StorageTarget, key: str, policy: AddressPolicy) -> Iterator[S3Body]:
+    """The object's bytes behind a link; otherwise as `open_object`.
+
+    The link is in no message: whoever has it can read the object.
+    """
     refuse_foreign(url, target, key)
     with told(target):
         body = _body(url, target, policy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from backups.storage import layout
@@ -27,14 +28,10 @@ def read_object(target: StorageTarget, key: str, policy: AddressPolicy, *, max_b
 
     Raises: Missing (no such object), Refused (larger than `max_bytes`), what storage raises.
     """
-    with kept(target, policy) as store:
-        body = store.get(key)
-        try:
-            if (body.size or 0) > max_bytes:
-                raise _too_large(max_bytes)
-            return b"".join(_at_most(_chunks(body), max_bytes))
-        finally:
-            body.close()
+    with open_object(target, key, policy) as body:
+        if (body.size or 0) > max_bytes:
+            raise _too_large(max_bytes)
+        return b"".join(_at_most(_chunks(body), max_bytes))
 
 
 def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int) -> Iterator[str]:
@@ -44,22 +41,14 @@ def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, m
 
     Raises: Missing, Refused (damaged, or more than `max_bytes`, after the lines that fit), what storage raises.
     """
-    with kept(target, policy) as store:
-        body = store.get(key)
-        try:
-            yield from gzip_lines(body, max_bytes)
-        finally:
-            body.close()
+    with open_object(target, key, policy) as body:
+        yield from gzip_lines(body, max_bytes)
 
 
 def read_gzip_json(target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int = LARGEST_LIST) -> Any:
     """A gzipped JSON document; `max_bytes` counts unpacked bytes. Raises: as `open_gzip_lines`."""
-    with kept(target, policy) as store:
-        body = store.get(key)
-        try:
-            return gzip_json(body, max_bytes)
-        finally:
-            body.close()
+    with open_object(target, key, policy) as body:
+        return gzip_json(body, max_bytes)
 
 
 def fetch_backup_object(target: StorageTarget, leaf_prefix: str, name: str, policy: AddressPolicy) -> dict[str, Any]:
@@ -121,14 +110,30 @@ def size_below(target: StorageTarget, prefix: str, policy: AddressPolicy) -> int
     raise Refused(f"More than {MOST_PAGES} pages of objects lie below {prefix}.")
 
 
+@contextmanager
+def open_object(target: StorageTarget, key: str, policy: AddressPolicy) -> Iterator[Body]:
+    """The object's bytes, to be taken as they come. Raises: Missing, what storage raises; inside, too, of the body."""
+    with kept(target, policy) as store:
+        body = store.get(key)
+        try:
+            yield body
+        finally:
+            body.close()
+
+
 def gzip_lines(body: Body, max_bytes: int) -> Iterator[str]:
     """The lines of a gzipped text. Raises StoreError."""
-    yield from _lines(_at_most(_unpacked(body), max_bytes))
+    yield from _lines(gzip_pieces(body, max_bytes))
 
 
 def gzip_json(body: Body, max_bytes: int) -> Any:
     """A gzipped JSON document. Raises StoreError."""
-    return _json(b"".join(_at_most(_unpacked(body), max_bytes)))
+    return _json(b"".join(gzip_pieces(body, max_bytes)))
+
+
+def gzip_pieces(body: Body, max_bytes: int) -> Iterator[bytes]:
+    """What a gzipped object unpacks to, in pieces of at most `CHUNK` bytes. Raises StoreError."""
+    return _at_most(_unpacked(body), max_bytes)
 
 
 def _chunks(body: Body) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ class DownloadKind(StrEnum):
 
     BACKUP_LOG = "BackupLog"
     BACKUP_CONTENTS = "BackupContents"
+    BACKUP_RESOURCE_LIST = "BackupResourceList"
     BACKUP_RESULTS = "BackupResults"
     RESTORE_LOG = "RestoreLog"
     RESTORE_RESULTS = "RestoreResults"

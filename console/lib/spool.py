@@ -1,7 +1,7 @@
 """A short-lived place on disk for what a worker read and a page shows: encrypted, append-only, gone after minutes.
 
-A spool is a file of sealed lines, each a JSON list of texts, bound to the spool's id and its position. Only the
-holder of the key ring can read it, and only in order. Web and workers must see the same folder.
+A spool is a file of sealed lines, each a JSON list of texts or a piece of a file, bound to the spool's id and its
+position. Only the holder of the key ring can read it, and only in order. Web and workers must see the same folder.
 """
 
 from __future__ import annotations
@@ -28,19 +28,29 @@ def _path(id: uuid.UUID) -> Path:
 
 def append(id: uuid.UUID, position: int, texts: list[str]) -> None:
     """Add one block; `position` counts blocks from 0."""
+    append_piece(id, position, json.dumps(texts).encode())
+
+
+def append_piece(id: uuid.UUID, position: int, piece: bytes) -> None:
+    """Add one block that is a piece of a file."""
     path = _path(id)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sealed = key_ring().seal(json.dumps(texts).encode(), f"spool:{id}:{position}")
+    sealed = key_ring().seal(piece, f"spool:{id}:{position}")
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
         file.write(sealed + "\n")
 
 
 def blocks(id: uuid.UUID) -> Iterator[list[str]]:
     """The blocks written so far; none when the spool has been swept or was never written."""
+    yield from (list(json.loads(piece)) for piece in pieces(id))
+
+
+def pieces(id: uuid.UUID) -> Iterator[bytes]:
+    """The same as they lie there. A spool that is swept meanwhile is read to its end."""
     with contextlib.suppress(FileNotFoundError), _path(id).open() as file:
         for position, line in enumerate(file):
             if line.endswith("\n"):  # the last one may still be being written
-                yield list(json.loads(key_ring().open(line.rstrip("\n"), f"spool:{id}:{position}")))
+                yield key_ring().open(line.rstrip("\n"), f"spool:{id}:{position}")
 
 
 def wait_for_first(id: uuid.UUID, seconds: float) -> bool:

@@ -43,6 +43,7 @@ from workspaces.models import ClusterCheck, Project, Workspace
 pytestmark = pytest.mark.django_db
 SECRETS = ("planted", kubeconfigs.TOKEN)
 KEYS = {"access_key": "AKIAPLANTED", "secret_key": "planted-storage-secret"}
+OBJECT = {"kind": "v1/Secret", "namespace": "shop", "name": "keys"}
 MODULES = (
     *(backup_actions, restore_actions, location_actions, delete_actions, reading_actions, cluster_actions),
     *(project_actions, workspace_actions, policy_actions, drift_actions),
@@ -133,6 +134,9 @@ def calls(scene: Scene) -> dict[str, Prepared]:
             by=by, location=scene.leaving, cluster=cluster
         ),
         "reading.request_log": lambda: reading_actions.request_log(by=by, of=scene.backup),
+        "reading.request_contents": lambda: reading_actions.request_contents(by=by, of=scene.backup),
+        "reading.request_object": lambda: reading_actions.request_object(by=by, of=scene.backup, subject=OBJECT),
+        "reading.request_archive": lambda: reading_actions.request_archive(by=by, of=scene.backup),
         "cluster.request_check": lambda: cluster_actions.request_check(by=by, project=project, kubeconfig=text),
         "cluster.request_recheck": lambda: cluster_actions.request_recheck(by=by, cluster=cluster),
         "cluster.register_cluster": lambda: cluster_actions.register_cluster(by=by, check=new, name="new"),

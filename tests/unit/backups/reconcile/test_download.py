@@ -166,14 +166,13 @@ def test_a_cluster_that_it_was_brought_to_is_asked_when_its_own_is_gone(
 def test_where_the_consoles_own_way_fails(
     done: Backup, bucket: Store, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(*_: Any, **__: Any) -> Iterator[str]:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
-        yield ""
 
     keys = {"access_key": "a", "secret_key": "s"}
     change(done.location, sign_in="keys", role_arn="", external_id="", credentials=keys)
     bucket.put(storage.backup_log_key(bucket.prefix, done.object_name), LOG)
-    monkeypatch.setattr(storage, "open_gzip_lines", fail)
+    monkeypatch.setattr(storage, "open_object", fail)
     assert read(fresh(done)).lines == 2
     type(done.cluster).objects.update(deregistered_at=timezone.now())
     assert read(fresh(done)).message == str(error)

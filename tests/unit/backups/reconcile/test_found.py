@@ -15,9 +15,10 @@ from backups.actions.location_delete import delete_location
 from backups.actions.restore import request_restore
 from backups.lifecycle import State
 from backups.models import Backup, BackupLocation, FoundPlace, LocationCheck, Origin, PlacedLocation, Restore
-from backups.reconcile import found, loop, reading
+from backups.reconcile import found, loop
 from backups.reconcile import location as locations
 from backups.reconcile import restore as restores
+from backups.reconcile.bucket import place_of
 from console.lib.errors import BadInput, Missing, Refused
 from tests.conftest import make_cluster, make_location
 from tests.unit.backups.reconcile.conftest import Json, Sent, Site, claim, finished, fresh, make_backup, make_restore
@@ -264,15 +265,15 @@ class TestAsking:
 
 class TestReading:
     def test_where_its_log_lies(self, lost: Backup) -> None:
-        place = reading.place_of(lost)
+        place = place_of(lost)
         assert (place.prefix, place.target.prefix, place.target.bucket) == (PREFIX, PREFIX, "backups")
 
     def test_of_a_restore_of_it(self, west: Site, lost: Backup) -> None:
-        assert reading.place_of(make_restore(lost, west.row)).prefix == PREFIX
+        assert place_of(make_restore(lost, west.row)).prefix == PREFIX
 
     def test_ours_lie_where_the_cluster_writes(self, east: Site, backup: Backup, store: BackupLocation) -> None:
         with pytest.raises(Missing):
-            reading.place_of(finished(backup))
+            place_of(finished(backup))
 
 
 def test_two_of_ours_never_share_a_name(project: Project, east: Site, west: Site, store: BackupLocation) -> None:

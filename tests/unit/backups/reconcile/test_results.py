@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return read
 
     monkeypatch.setattr(storage, "size_below", give("size"))
-    monkeypatch.setattr(storage, "read_gzip_json", give("document"))
+    monkeypatch.setattr(storage, "open_object", lambda *args: nullcontext(give("document")(*args)))
+    monkeypatch.setattr(storage, "gzip_json", lambda body, _: body)
     return holds
 
 
