@@ -7,26 +7,23 @@ import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
-from typing import Any, TypeGuard
+from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import redirect
-from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.models import AuthenticatedHttpRequest
 from accounts.permissions import Verb, get_or_404
 from backups.actions.reading import request_log
-from backups.models import Backup, Reading, Restore
+from backups.models import Backup, Reading, ReadingKind, Restore
+from backups.views.spooled import just_asked, own
 from console.lib import spool
 from console.lib.errors import NotVisible
 from console.lib.live import page_response
 
 MOST_SHOWN = 1000
-FIRST_LINES_WITHIN = timedelta(seconds=2)
-HELD = 0.3  # seconds for which an answer waits for the first lines, which are there in a third of it
 LEVELS = ("error", "warning", "info")
 LOGFMT = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)')
 MODELS: dict[str, type[Backup] | type[Restore]] = {"backup": Backup, "restore": Restore}
@@ -69,9 +66,11 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
     if request.method == "POST":
         request_log(by=request.user, of=wish)
         return redirect(request.path)
-    reading, query, level = _reading(request, wish), request.GET.get("q", "").strip(), request.GET.get("level", "")
-    if _just_asked(reading):
-        spool.wait_for_first(reading.pk, HELD)
+    reading, query, level = (
+        own(request, wish, ReadingKind.LOG),
+        request.GET.get("q", "").strip(),
+        request.GET.get("level", ""),
+    )
     lines, found = _first(_lines(reading, query, level)) if reading else ([], 0)
     context: dict[str, Any] = {
         "wish": wish, "kind": kind, "cluster": wish.cluster, "project": wish.project, "section": "clusters",
@@ -79,14 +78,14 @@ def log(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResp
         "level": level, "levels": LEVELS,
     }  # fmt: skip
     busy = bool(reading and reading.is_open)
-    return page_response(request, "backups/log.html", "log", context, busy=busy, soon=busy and _just_asked(reading))
+    return page_response(request, "backups/log.html", "log", context, busy=busy, soon=busy and just_asked(reading))
 
 
 @require_GET
 def log_text(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> HttpResponseBase:
     """The log that was read for this person, as a file."""
     wish = _wish(request, kind, pk)
-    reading = _reading(request, wish)
+    reading = own(request, wish, ReadingKind.LOG)
     if reading is None or reading.is_open:
         raise NotVisible("The log has not been read yet.")
     text = (f"{line}\n" for block in spool.blocks(reading.pk) for line in block)
@@ -99,18 +98,6 @@ def _wish(request: AuthenticatedHttpRequest, kind: str, pk: uuid.UUID) -> Backup
     rows: Any = MODELS[kind].objects.select_related("cluster__project", "project")
     found: Backup | Restore = get_or_404(request.user, rows, Verb.BACKUP_LOG, pk)
     return found
-
-
-def _reading(request: AuthenticatedHttpRequest, wish: Backup | Restore) -> Reading | None:
-    """This person's newest look at the log that is still in the spool."""
-    since = timezone.now() - timedelta(seconds=spool.LIVES)
-    own = Reading.objects.filter(requested_by=request.user, created_at__gt=since, **{wish._meta.model_name or "": wish})
-    return own.first()
-
-
-def _just_asked(reading: Reading | None) -> TypeGuard[Reading]:
-    """Whether its first lines are due any moment."""
-    return reading is not None and not reading.lines and timezone.now() - reading.created_at < FIRST_LINES_WITHIN
 
 
 def _first(lines: Iterator[Line]) -> tuple[list[Line], int]:

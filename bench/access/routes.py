@@ -126,6 +126,10 @@ ROUTES: dict[str, Route] = {
     "backup_yaml": Route("backup", get=ALL),
     "backup_log": Route("backup", get=ALL, post=ALL),
     "backup_log_text": Route("backup", get=""),  # what somebody has read, theirs alone
+    "backup_contents": Route("backup", get="TPA", post="TPA"),
+    "backup_object": Route("backup", get="TPA", post="TPA"),
+    "backup_archive": Route("backup", get="TPA", post="TPA"),
+    "backup_archive_file": Route("backup", get=""),
     "restore_begin": Route("backup", get="TP"),
     "restore_detail": Route("restore", get=ALL),
     "restore_yaml": Route("restore", get=ALL),

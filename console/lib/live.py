@@ -49,6 +49,17 @@ def wait_for_news(request: HttpRequest, seen: str, look: Callable[[], str]) -> b
     return not same
 
 
+def unchanged(request: HttpRequest, stamp: str) -> HttpResponse | None:
+    """304 where what the browser has bears this `stamp`: for parts that cost much to make, and change with it alone."""
+    told = request.headers.get("If-None-Match", "")
+    if not wanted(request) or not stamp or f'.{stamp}"' not in told:
+        return None
+    response = HttpResponseNotModified()
+    response["ETag"], response["Live-Interval"], response["Cache-Control"] = told, str(interval(busy=False)), "no-store"
+    patch_vary_headers(response, ["Live"])
+    return response
+
+
 def page_response(  # noqa: PLR0913 - a page, its live part and their pace
     request: HttpRequest,
     template: str,
