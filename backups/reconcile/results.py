@@ -1,8 +1,10 @@
 """What a finished backup or restore left in the bucket: looked at once, kept in the row.
 
 A backup's `size` is that of its own folder: the objects' descriptions, the log, the lists. Volume data lies elsewhere.
-`results` in the row: {"entries": [{"severity", "namespace", "text", "sentence", "remedy", "count"}], "unread": text}.
-`namespace` is empty for cluster-scoped objects; `sentence` is empty where the text speaks for itself.
+`results` in the row:
+{"entries": [{"severity", "namespace", "kind", "text", "sentence", "remedy", "count"}], "unread": text}.
+`namespace` is empty for cluster-scoped objects, `kind` where the text names none (rows of earlier days have no `kind`);
+`sentence` is empty where the text speaks for itself.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 from backups import storage
 from backups.models import Backup, Restore
 from backups.reconcile.bucket import place_of, read_results_document
+from backups.velero.about import kind_of
 from backups.velero.explain import explain
 from console.lib import outbound
 from console.lib.errors import ConsoleError, clip
@@ -72,6 +75,7 @@ def _entry(severity: str, namespace: str, text: str, count: int) -> dict[str, An
     return {
         "severity": severity,
         "namespace": namespace,
+        "kind": kind_of(text),
         "text": text,
         "sentence": meaning.sentence if meaning.known else "",
         "remedy": meaning.remedy,

@@ -17,6 +17,11 @@ class Group:
     namespace: str
     entries: list[dict[str, Any]]
 
+    @property
+    def kinds(self) -> list[tuple[str, list[dict[str, Any]]]]:
+        """The same by kind; first those whose text names none."""
+        return [(kind, list(found)) for kind, found in groupby(sorted(self.entries, key=_kind), key=_kind)]
+
 
 @dataclass(frozen=True)
 class Results:
@@ -34,6 +39,10 @@ def grouped(wish: VeleroWish) -> Results:
     entries = sorted(wish.results["entries"], key=_order)
     groups = [Group(severity, namespace, list(found)) for (severity, namespace), found in groupby(entries, key=_order)]
     return Results(groups, wish.results["unread"], waiting=False)
+
+
+def _kind(entry: dict[str, Any]) -> str:
+    return str(entry.get("kind", ""))
 
 
 def _order(entry: dict[str, Any]) -> tuple[str, str]:

@@ -185,11 +185,14 @@ def test_an_answer_is_not_held_back_for_long(alices: Client, east: Cluster, stor
 def test_results_are_grouped_and_explained(alices: Client, east: Cluster, store: BackupLocation) -> None:
     entry = {"severity": "error", "namespace": "shop", "text": "raw words", "count": 3}
     entry |= {"sentence": "A quota is used up.", "remedy": "Raise it."}
+    entries = [entry | {"kind": "pods", "text": "of a pod"}, entry, entry | {"kind": "pods", "text": "of another"}]
     backup = make_backup(
-        east, store, state=State.PARTIALLY_FAILED, errors=3, results={"entries": [entry], "unread": ""}
+        east, store, state=State.PARTIALLY_FAILED, errors=9, results={"entries": entries, "unread": ""}
     )
     page = alices.get(f"/backups/{backup.pk}/").content.decode()
     assert all(text in page for text in ("A quota is used up.", "Raise it.", "raw words", "3 times", "shop"))
+    assert page.index("raw words") < page.index(">pods <") < page.index("of a pod") < page.index("of another")
+    assert page.count(">pods <") == 1
 
 
 def test_a_phase_nobody_knows_is_shown_as_it_is(alices: Client, east: Cluster, store: BackupLocation) -> None:

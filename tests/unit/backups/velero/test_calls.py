@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from backups.velero import names
+from backups.velero.about import kind_of
 from backups.velero.adoption import (
     adopted_backup_manifest,
     adopted_pod_volume_backup_manifest,
@@ -360,6 +361,15 @@ def test_a_storage_class_mapping_is_what_velero_reads_strictly() -> None:
         ('Error retrieving backup: backups.velero.io "b" not found', "not known in the target"),
         ("dial tcp 10.0.0.1:9000: connect: connection refused", "cannot reach"),
         ("dial tcp: lookup minio on 10.96.0.10:53: no such host", "cannot resolve"),
+        ("message: /timed out waiting for all PodVolumeBackups to complete", "longer than Velero waits"),
+        ("backup repository is not ready: error to connect backup repo", "its repository of volume data"),
+        ("Timed out awaiting reconciliation of volumesnapshot shop/velero-x", "snapshot in time"),
+        ("name: /pvc-1 error: /PVC shop/data is in phase Pending and is not bound to a volume", "no volume yet"),
+        ("daemonset pod not found in running state in node n1", "node agent"),
+        ("name: /web message: /Error executing hook error: /command terminated with exit code 1", "command"),
+        ('Service "web" is invalid: spec.ports[0].nodePort: provided port is already allocated', "node port"),
+        ("unable to create new content in namespace shop because it is being terminated", "being deleted"),
+        ('Job.batch "x" is invalid: spec.selector: Invalid value: {}: field is immutable', "cannot be changed"),
     ],
 )
 def test_veleros_words_are_explained(text: str, part: str) -> None:
@@ -368,6 +378,21 @@ def test_veleros_words_are_explained(text: str, part: str) -> None:
     assert part in explanation.sentence
     assert explanation.remedy
     assert explanation.original.startswith(text[:60])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (" resource: /deployments.apps name: /web message: /Error backing up item error: /x", "deployments.apps"),
+        ('could not restore, ConfigMap "a" already exists. Warning: the in-cluster version is different', "ConfigMap"),
+        ("could not restore, Secret:a already exists.", "Secret"),
+        ("error restoring persistentvolumes/pv-1: no", "persistentvolumes"),
+        ("error restoring additional item pods/shop/web: no", "pods"),
+        (" message: /no such bucket", ""),
+    ],
+)
+def test_the_kind_is_told_where_velero_names_it(text: str, kind: str) -> None:
+    assert kind_of(text) == kind
 
 
 def test_unknown_words_speak_for_themselves_and_are_cut() -> None:
