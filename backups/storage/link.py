@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from urllib3 import PoolManager, Timeout
@@ -17,7 +16,6 @@ from urllib3.exceptions import HTTPError
 
 from backups.storage.authorities import authorities
 from backups.storage.aws import CONNECT_TIMEOUT, READ_TIMEOUT
-from backups.storage.reading import LARGEST_LIST, gzip_json, gzip_lines
 from backups.storage.s3 import S3Body
 from backups.storage.s3_trouble import diagnose
 from backups.storage.store import told
@@ -29,22 +27,6 @@ from console.lib.errors import Refused
 GOOGLE = "https://storage.googleapis.com"
 _PORTS = {"http": 80, "https": 443}
 _STATUSES = {404: Kind.NO_OBJECT, 403: Kind.DENIED, 429: Kind.BUSY, 500: Kind.BUSY, 503: Kind.BUSY}
-
-
-def open_linked_lines(
-    url: str, target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int
-) -> Iterator[str]:
-    """The lines of a gzipped text behind a link; otherwise as `open_gzip_lines`."""
-    with open_linked(url, target, key, policy) as body:
-        yield from gzip_lines(body, max_bytes)
-
-
-def read_linked_json(
-    url: str, target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int = LARGEST_LIST
-) -> Any:
-    """A gzipped JSON document behind a link; otherwise as `read_gzip_json`."""
-    with open_linked(url, target, key, policy) as body:
-        return gzip_json(body, max_bytes)
 
 
 def refuse_foreign(url: str, target: StorageTarget, key: str) -> None:

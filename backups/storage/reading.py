@@ -34,23 +34,6 @@ def read_object(target: StorageTarget, key: str, policy: AddressPolicy, *, max_b
         return b"".join(_at_most(_chunks(body), max_bytes))
 
 
-def open_gzip_lines(target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int) -> Iterator[str]:
-    """The lines of a gzipped text, unpacked as they are taken; `max_bytes` counts unpacked bytes.
-
-    Lines come without their end; one longer than 16 KiB comes in pieces; bytes that are not UTF-8 are replaced.
-
-    Raises: Missing, Refused (damaged, or more than `max_bytes`, after the lines that fit), what storage raises.
-    """
-    with open_object(target, key, policy) as body:
-        yield from gzip_lines(body, max_bytes)
-
-
-def read_gzip_json(target: StorageTarget, key: str, policy: AddressPolicy, *, max_bytes: int = LARGEST_LIST) -> Any:
-    """A gzipped JSON document; `max_bytes` counts unpacked bytes. Raises: as `open_gzip_lines`."""
-    with open_object(target, key, policy) as body:
-        return gzip_json(body, max_bytes)
-
-
 def fetch_backup_object(target: StorageTarget, leaf_prefix: str, name: str, policy: AddressPolicy) -> dict[str, Any]:
     """The Backup object as Velero stored it (`velero-backup.json`, plain JSON).
 
@@ -122,12 +105,17 @@ def open_object(target: StorageTarget, key: str, policy: AddressPolicy) -> Itera
 
 
 def gzip_lines(body: Body, max_bytes: int) -> Iterator[str]:
-    """The lines of a gzipped text. Raises StoreError."""
+    """The lines of a gzipped text, unpacked as they are taken; `max_bytes` counts unpacked bytes.
+
+    Lines come without their end; one longer than 16 KiB comes in pieces; bytes that are not UTF-8 are replaced.
+
+    Raises StoreError: damaged, or more than `max_bytes`, after the lines that fit. Inside `open_object` it is Refused.
+    """
     yield from _lines(gzip_pieces(body, max_bytes))
 
 
 def gzip_json(body: Body, max_bytes: int) -> Any:
-    """A gzipped JSON document. Raises StoreError."""
+    """A gzipped JSON document. Raises as `gzip_lines`."""
     return _json(b"".join(gzip_pieces(body, max_bytes)))
 
 

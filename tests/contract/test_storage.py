@@ -24,14 +24,13 @@ from backups.storage import (
     folders_below,
     is_place,
     occupied,
-    open_gzip_lines,
     pod_volume_backups_key,
     probe,
-    read_gzip_json,
     read_object,
     scan,
 )
 from console.lib.errors import Missing, NotPermitted, Refused, SignInRefused, Unreachable
+from tests.bodies import json_of, lines_of
 from tests.contract import realstore
 from tests.contract.realstore import NO_LIST, POLICY, READ_ONLY, GoogleStore, RealStore
 
@@ -111,7 +110,7 @@ def test_objects_are_read_within_bounds(store: AnyStore, prefix: str) -> None:
 def test_logs_are_unpacked_as_they_are_read(store: AnyStore, prefix: str) -> None:
     key, text = backup_log_key(prefix, "b"), "".join(f"line {number} ☸\n" for number in range(50_000))
     store.put(key, gzip.compress(text.encode()))
-    lines = open_gzip_lines(store.target(prefix), key, POLICY, max_bytes=10**7)
+    lines = lines_of(store.target(prefix), key, POLICY, max_bytes=10**7)
     assert next(lines) == "line 0 ☸"
     assert sum(1 for _ in lines) == 49_999
 
@@ -125,7 +124,7 @@ def test_what_velero_stored_of_a_backup(store: AnyStore, prefix: str) -> None:
     store.put(pod_volume_backups_key(prefix, "b"), gzip.compress(b'[{"metadata": {"name": "v"}}]'))
     assert fetch_backup_object(where, prefix, "b", POLICY) == raw
     assert fetch_pod_volume_backups(where, prefix, "b", POLICY) == ({"metadata": {"name": "v"}},)
-    assert read_gzip_json(where, pod_volume_backups_key(prefix, "b"), POLICY)[0]["metadata"]["name"] == "v"
+    assert json_of(where, pod_volume_backups_key(prefix, "b"), POLICY)[0]["metadata"]["name"] == "v"
     assert anything_below(where, backup_folder(prefix, "b"), POLICY)
     assert not anything_below(where, backup_folder(prefix, "c"), POLICY)
 

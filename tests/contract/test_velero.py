@@ -73,6 +73,7 @@ from console.kube.kubeconfig import parse_kubeconfig
 from console.lib.addresses import AddressPolicy
 from console.lib.errors import Missing
 from sandbox.state import read_state
+from tests.bodies import json_of, lines_of
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.slow]
 
@@ -308,9 +309,9 @@ def test_the_log_and_the_deletion(stage: Stage) -> None:
     report = stage.backup()
     key = storage.backup_log_key(stage.leaf, report.name)
     with timed("log"):
-        lines = list(storage.open_gzip_lines(stage.bucket, key, POLICY, max_bytes=10**7))
+        lines = list(lines_of(stage.bucket, key, POLICY, max_bytes=10**7))
     assert any("Backed up a total of" in line for line in lines)
-    listed = storage.read_gzip_json(stage.bucket, storage.backup_resource_list_key(stage.leaf, report.name), POLICY)
+    listed = json_of(stage.bucket, storage.backup_resource_list_key(stage.leaf, report.name), POLICY)
     assert f"{stage.case}/settings" in listed["v1/ConfigMap"]
     found = storage.occupied(stage.bucket, POLICY)
     assert found is not None

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from backups.storage import StorageTarget
-from backups.storage.link import open_linked_lines, read_linked_json, refuse_foreign
+from backups.storage.link import refuse_foreign
 from console.lib.addresses import AddressPolicy
 from console.lib.errors import ConsoleError, Missing, NotPermitted, Refused, Unreachable
+from tests.bodies import linked_json, linked_lines
 from tests.fakes.apiserver_faults import Fault
 from tests.fakes.oddservers import RawServer
 from tests.fakes.s3 import NAME, FakeS3
@@ -115,25 +116,25 @@ POLICY = AddressPolicy(allow_loopback=True)
 
 def test_lines_and_documents(s3: FakeS3, target: StorageTarget) -> None:
     url = signed(s3, gzip.compress(b"one\ntwo\n"))
-    assert list(open_linked_lines(url, target, KEY, POLICY, max_bytes=100)) == ["one", "two"]
+    assert list(linked_lines(url, target, KEY, POLICY, max_bytes=100)) == ["one", "two"]
     url = signed(s3, gzip.compress(b'{"errors": {}}'))
-    assert read_linked_json(url, target, KEY, POLICY) == {"errors": {}}
+    assert linked_json(url, target, KEY, POLICY) == {"errors": {}}
 
 
 def test_bombs_stop_at_the_bound(s3: FakeS3, target: StorageTarget) -> None:
     url = signed(s3, gzip.compress(b"x" * 5_000_000))
     with pytest.raises(Refused, match="larger"):
-        list(open_linked_lines(url, target, KEY, POLICY, max_bytes=100_000))
+        list(linked_lines(url, target, KEY, POLICY, max_bytes=100_000))
     with pytest.raises(Refused, match="larger"):
-        read_linked_json(url, target, KEY, POLICY, max_bytes=100_000)
+        linked_json(url, target, KEY, POLICY, max_bytes=100_000)
     with pytest.raises(Refused):
-        list(open_linked_lines(signed(s3, b"no gzip"), target, KEY, POLICY, max_bytes=100))
+        list(linked_lines(signed(s3, b"no gzip"), target, KEY, POLICY, max_bytes=100))
 
 
 def test_addresses_are_judged(s3: FakeS3, target: StorageTarget) -> None:
     url = signed(s3, gzip.compress(b"x"))
     with pytest.raises(ConsoleError) as refused:
-        list(open_linked_lines(url, target, KEY, AddressPolicy(), max_bytes=100))
+        list(linked_lines(url, target, KEY, AddressPolicy(), max_bytes=100))
     assert "Signature" not in refused.value.sentence()
 
 
@@ -142,7 +143,7 @@ def test_redirects_are_not_followed(target: StorageTarget) -> None:
     with there as elsewhere:
         answer = f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}/x\r\nContent-Length: 0\r\n\r\n".encode()
         with RawServer(whole=answer) as url, pytest.raises(ConsoleError):
-            list(open_linked_lines(f"{url}/harbor/{KEY}", replace(target, s3_url=url), KEY, POLICY, max_bytes=100))
+            list(linked_lines(f"{url}/harbor/{KEY}", replace(target, s3_url=url), KEY, POLICY, max_bytes=100))
     assert there.connections == 0
 
 
@@ -151,12 +152,12 @@ def test_refusals(s3: FakeS3, target: StorageTarget, status: int, kind: type[Con
     url = signed(s3, gzip.compress(b"x"))
     s3.faults.add(Fault("status", "GET", cluster=NAME, status=status, message="no"))
     with pytest.raises(kind) as refused:
-        list(open_linked_lines(url, target, KEY, POLICY, max_bytes=100))
+        list(linked_lines(url, target, KEY, POLICY, max_bytes=100))
     assert "Signature" not in refused.value.sentence()
 
 
 def test_nobody_there(target: StorageTarget) -> None:
     away = replace(target, s3_url="http://127.0.0.1:1")
     with pytest.raises(Unreachable) as refused:
-        list(open_linked_lines(f"http://127.0.0.1:1/harbor/{KEY}?Signature=x", away, KEY, POLICY, max_bytes=100))
+        list(linked_lines(f"http://127.0.0.1:1/harbor/{KEY}?Signature=x", away, KEY, POLICY, max_bytes=100))
     assert "Signature" not in refused.value.sentence()

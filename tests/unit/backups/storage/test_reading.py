@@ -24,8 +24,6 @@ from backups.storage import (
     fetch_backup_object,
     fetch_pod_volume_backups,
     layout,
-    open_gzip_lines,
-    read_gzip_json,
     read_object,
     reading,
     s3,
@@ -34,6 +32,7 @@ from backups.storage import (
 from backups.storage.sentences import console_error, sentences
 from backups.storage.trouble import Kind, StoreError, Trouble
 from console.lib.errors import BadInput, ConsoleError, Missing, NotPermitted, Refused, SignInRefused, Unreachable
+from tests.bodies import json_of, lines_of
 from tests.unit.backups.storage.answers import LISTING, POLICY, Answer, error, served, target
 
 
@@ -136,17 +135,17 @@ def test_objects_logs_and_json_through_the_sdk() -> None:
     with served(stored(objects)) as (url, _):
         where = target(url)
         assert read_object(where, "p/plain", POLICY, max_bytes=100) == b"x" * 100
-        assert list(open_gzip_lines(where, backup_log_key("p", "b"), POLICY, max_bytes=1000)) == ["one", "two"]
-        assert read_gzip_json(where, "p/json.gz", POLICY) == {"a": [1]}
+        assert list(lines_of(where, backup_log_key("p", "b"), POLICY, max_bytes=1000)) == ["one", "two"]
+        assert json_of(where, "p/json.gz", POLICY) == {"a": [1]}
         with pytest.raises(Refused, match="damaged"):
-            read_gzip_json(where, "p/odd.gz", POLICY)
+            json_of(where, "p/odd.gz", POLICY)
         with pytest.raises(Refused, match="larger than the console reads"):
             read_object(where, "p/plain", POLICY, max_bytes=99)
         with pytest.raises(Missing):
             read_object(where, "p/none", POLICY, max_bytes=1)
         got = []
         with pytest.raises(Refused, match="larger"):
-            for line in open_gzip_lines(where, "p/backups/b/b-logs.gz", POLICY, max_bytes=5):
+            for line in lines_of(where, "p/backups/b/b-logs.gz", POLICY, max_bytes=5):
                 got.append(line)
         assert got == ["one"]
 
