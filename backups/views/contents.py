@@ -76,11 +76,13 @@ def _read_object(request: AuthenticatedHttpRequest, backup: Backup, subject: dic
 def backup_archive(request: AuthenticatedHttpRequest, backup: uuid.UUID) -> HttpResponse:
     """Everything as a file, Secrets included: POST has it fetched, GET shows how far it is."""
     here = backup_or_404(request, backup, Verb.BACKUP_CONTENTS)
+    reading = own(request, here, ReadingKind.ARCHIVE)
     if request.method == "POST":
         require_recent_sign_in(request)
-        request_archive(by=request.user, of=here)
+        if not reading or not reading.is_open:  # a second click is the same wish
+            request_archive(by=request.user, of=here)
         return redirect(request.path)
-    return _page(request, "backups/contents_archive.html", here, own(request, here, ReadingKind.ARCHIVE))
+    return _page(request, "backups/contents_archive.html", here, reading)
 
 
 @require_GET

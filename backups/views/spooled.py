@@ -28,8 +28,9 @@ def own(request: AuthenticatedHttpRequest, wish: Backup | Restore, kind: Reading
 
 def just_asked(reading: Reading | None) -> TypeGuard[Reading]:
     """Whether the first of it is due any moment."""
-    waiting = reading is not None and reading.is_open and not reading.lines
-    return waiting and timezone.now() - reading.created_at < FIRST_WITHIN
+    if reading is None or not reading.is_open or reading.lines:
+        return False
+    return timezone.now() - reading.created_at < FIRST_WITHIN
 
 
 def stamp(reading: Reading | None) -> str:
